@@ -1,0 +1,1 @@
+"""Tandem's REST gateway: it knows the contract and a channel, nothing else."""

@@ -1,0 +1,80 @@
+"""Every method of the contract, with what its annotations say about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from tandem.crm.v1 import crm_service_pb2
+from tandem.erp.v1 import erp_service_pb2
+from tandem.options.v1 import method_pb2
+
+SERVICES: tuple[ServiceDescriptor, ...] = (
+    crm_service_pb2.DESCRIPTOR.services_by_name["CrmService"],
+    erp_service_pb2.DESCRIPTOR.services_by_name["ErpService"],
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One RPC of the contract.
+
+    `path` is its gRPC path ("/package.Service/Method"); `http` its REST bindings, the first the main one;
+    `repeatable` is true where the contract calls a repetition harmless (`idempotency_level`), `safe` where the method
+    changes nothing at all.
+    """
+
+    descriptor: MethodDescriptor
+    path: str
+    request: type[Message]
+    response: type[Message]
+    required_scope: str
+    repeatable: bool
+    safe: bool
+    http: tuple[http_pb2.HttpRule, ...]
+
+    @property
+    def name(self) -> str:
+        """The method's own name, as in "CreateOrder"."""
+        return str(self.descriptor.name)
+
+    @property
+    def service(self) -> str:
+        """The full name of the method's service, as in "tandem.crm.v1.CrmService"."""
+        return str(self.descriptor.containing_service.full_name)
+
+    @property
+    def unary(self) -> bool:
+        """True where one request has one response."""
+        return not (self.descriptor.client_streaming or self.descriptor.server_streaming)
+
+
+@cache
+def methods() -> tuple[Method, ...]:
+    """Return every method of every service; raises ValueError for a method without a scope."""
+    return tuple(_read(descriptor) for service in SERVICES for descriptor in service.methods)
+
+
+def _read(descriptor: MethodDescriptor) -> Method:
+    options = descriptor.GetOptions()
+    path = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
+    scope = options.Extensions[method_pb2.required_scope]
+    if not scope:
+        raise ValueError(f"{path} has no required_scope: a method that nobody guards must not be served")
+    rule = options.Extensions[annotations_pb2.http]
+    return Method(
+        descriptor=descriptor,
+        path=path,
+        request=GetMessageClass(descriptor.input_type),
+        response=GetMessageClass(descriptor.output_type),
+        required_scope=scope,
+        repeatable=options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
+        safe=options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
+        http=(rule, *rule.additional_bindings) if rule.WhichOneof("pattern") else (),
+    )
