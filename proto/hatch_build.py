@@ -47,7 +47,7 @@ def compile_contract(root: Path, out: Path, rules: Path) -> None:
 
 
 def validation_rules() -> descriptor_pb2.FileDescriptorSet:
-    """Return `buf/validate/validate.proto` with its imports: no wheel has the file, protovalidate has its descriptor."""
+    """Return `buf/validate/validate.proto` with its imports: no wheel has it, protovalidate has its descriptor."""
     from protovalidate._gen.buf.validate import validate_pb  # type: ignore[import-untyped]  # noqa: PLC0415
 
     described = descriptor_pb2.FileDescriptorSet()

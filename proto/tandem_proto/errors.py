@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class TandemError(Exception):
         self.fields = tuple(fields)
         self.retry_after = retry_after
         self.metadata = metadata or {}
+
+    def within(self, field: str) -> Self:
+        """Return the error with its fields seen from outside: those of *field* of a request, as in "order.lines"."""
+        self.fields = tuple(FieldViolation(f"{field}.{wrong.field}", wrong.description) for wrong in self.fields)
+        return self
 
 
 class Cancelled(TandemError):

@@ -1,0 +1,49 @@
+"""The command `tandem-server`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+import uvloop
+from pydantic import ValidationError
+
+from tandem_server.app import serve
+from tandem_server.migrations import migrate
+from tandem_server.settings import Settings
+from tandem_server.storage.checks import UnfitDatabaseError
+
+
+def main() -> None:
+    """Run one command; a wrong setting or an unfit database ends it with a sentence and exit code 2."""
+    parser = argparse.ArgumentParser(prog="tandem-server", description="Tandem's gRPC server")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve until SIGTERM")
+    commands.add_parser("migrate", help="bring the database to the schema of this version")
+    commands.add_parser("settings", help="list every setting with its default")
+    command = parser.parse_args().command
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        run(command)
+    except (ValidationError, ValueError, UnfitDatabaseError) as error:
+        sys.stderr.write(f"tandem-server: {error}\n")
+        sys.exit(2)
+
+
+def run(command: str) -> None:
+    """Run *command* with the settings of the environment."""
+    if command == "settings":
+        for name, default, meaning in Settings.described():
+            sys.stdout.write(f"{name:28} {default or '-':24} {meaning}\n")
+        return
+    settings = Settings().with_home()
+    if command == "migrate":
+        migrate(settings.url)
+    else:
+        uvloop.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The composition root: what the server is made of, how it starts and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tandem.crm.v1.crm_service_pb2_grpc import add_CrmServiceServicer_to_server
+from tandem.erp.v1.erp_service_pb2_grpc import add_ErpServiceServicer_to_server
+from tandem_proto.catalogue import SERVICES
+from tandem_server.migrations import head
+from tandem_server.rpc.crm import CrmService
+from tandem_server.rpc.erp import ErpService
+from tandem_server.rpc.guards import Guarded
+from tandem_server.settings import Settings
+from tandem_server.storage.checks import check
+from tandem_server.storage.database import Database
+from tandem_server.usecases.dispatch import Dispatcher
+
+log = logging.getLogger(__name__)
+
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.max_send_message_length", 16 << 20),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_connection_age_ms", 3_600_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
+    ("grpc.so_reuseport", 0),
+]
+
+
+class Server:
+    """One server process, on its database and its port."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        routes = settings.parsed_routes
+        self._database = Database(
+            settings.url, pool_size=settings.pool_size, transaction_seconds=settings.transaction_seconds
+        )
+        self._dispatcher = Dispatcher(self._database, max_failures=settings.max_attempts)
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(interceptors=[Guarded()], options=CHANNEL_OPTIONS)
+        crm = CrmService(self._database, routes, self._dispatcher.wake)
+        erp = ErpService(self._database, self._dispatcher, routes, settings.max_attempts)
+        add_CrmServiceServicer_to_server(crm, self._server)
+        add_ErpServiceServicer_to_server(erp, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [service.full_name for service in SERVICES]
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+
+    async def start(self) -> int:
+        """Check the database, listen, and return the port. Raises SystemExit, saying what is wrong."""
+        await check(self._database, head())
+        port = self._server.add_insecure_port(self._settings.grpc_listen)
+        await self._server.start()
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    async def stop(self) -> None:
+        """Drain: say so in health, end the streams resumably, let unary calls finish, close everything."""
+        await self._health.enter_graceful_shutdown()
+        await self._dispatcher.drain()
+        await self._server.stop(self._settings.drain_seconds)
+        await self._dispatcher.close()
+        await self._database.close()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    server = Server(settings)
+    port = await server.start()
+    log.info("serving on %s (port %d)", settings.grpc_listen, port)
+    await stopped.wait()
+    log.info("draining")
+    await server.stop()

@@ -1,0 +1,80 @@
+"""Who calls, and what a role may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tandem_proto.errors import PermissionDenied
+
+CRM = frozenset({"customers:read", "customers:write", "orders:read", "orders:write"})
+ERP = frozenset({"deliveries:read", "deliveries:write", "status:write"})
+READS = frozenset({"customers:read", "orders:read", "deliveries:read"})
+
+SCOPES: dict[str, frozenset[str]] = {
+    "crm": CRM,
+    "erp": ERP,
+    "integration": CRM,
+    "reports": frozenset({"customers:read", "orders:read"}),
+    "operator": READS,
+    "admin": CRM | ERP,
+}
+"""What each role may do."""
+
+SOURCE_ROLES = frozenset({"crm", "integration"})
+ERP_ROLES = frozenset({"erp"})
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A caller: its name on timelines, the parties it speaks for, and its scopes.
+
+    `source` is the party whose customers and orders it sees, None for all; `erp` the ERP whose orders it sees, None for
+    all. A method that acts for one party needs that party to be set.
+    """
+
+    name: str
+    source: str | None
+    erp: str | None
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A principal in one call: what the timeline keeps of who did something, and from where.
+
+    `traceparent` is of W3C Trace Context, empty where the caller sent none.
+    """
+
+    principal: Principal
+    request_id: str = ""
+    traceparent: str = ""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace's id, 32 hexadecimal digits, or empty."""
+        parts = self.traceparent.split("-")
+        return parts[1] if len(parts) == 4 else ""
+
+    @property
+    def source(self) -> str:
+        """The party the caller writes for. Raises PermissionDenied where its key speaks for none."""
+        if self.principal.source is None:
+            raise PermissionDenied("this key belongs to no CRM: use the key of a party", reason="NO_PARTY")
+        return self.principal.source
+
+    @property
+    def erp(self) -> str:
+        """The ERP the caller works for. Raises PermissionDenied where its key speaks for none."""
+        if self.principal.erp is None:
+            raise PermissionDenied("this key belongs to no ERP: use the key of an ERP", reason="NO_PARTY")
+        return self.principal.erp
+
+
+def principal_of(party: str, role: str) -> Principal:
+    """Return the principal that speaks for *party* (empty: for all) in *role*. Raises KeyError for an unknown role."""
+    return Principal(
+        name=f"{role}:{party}" if party else role,
+        source=(party or None) if role not in ERP_ROLES else None,
+        erp=(party or None) if role not in SOURCE_ROLES else None,
+        scopes=SCOPES[role],
+    )

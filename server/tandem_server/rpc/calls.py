@@ -1,0 +1,64 @@
+"""How a method meets the database: `@reads` or `@writes`, one transaction a call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, Protocol, TypeVar
+
+import grpc
+
+from tandem_server.domain.principals import Caller
+from tandem_server.storage.database import Database, Transaction
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+CALLER: ContextVar[Caller] = ContextVar("CALLER")
+"""Who makes the call that the current task serves; the auth guard sets it, each call having a task of its own."""
+
+
+HEADERS: ContextVar[dict[str, str]] = ContextVar("HEADERS")
+"""What the reply to the current call says in metadata; the guard makes it and sends it."""
+
+
+def set_header(name: str, value: str) -> None:
+    """Make the gateway's reply to the current call carry the HTTP header *name*."""
+    HEADERS.get()[f"tandem-http-{name}"] = value
+
+
+class HasDatabase(Protocol):
+    """A servicer: it knows its database."""
+
+    @property
+    def database(self) -> Database:
+        """The database its methods work on."""
+
+
+S = TypeVar("S", bound=HasDatabase)
+Req = TypeVar("Req")
+Res = TypeVar("Res")
+Body = Callable[[S, Req, Transaction, Caller], Awaitable[Res]]
+Servicer = Callable[[S, Req, Context], Awaitable[Res]]
+
+
+def reads(body: Body[S, Req, Res]) -> Servicer[S, Req, Res]:
+    """Make a method that only reads of *body*, which gets the request, a transaction and the caller."""
+
+    @wraps(body)
+    async def method(self: S, request: Req, _context: Context) -> Res:
+        caller = CALLER.get()
+        return await self.database.read(lambda tx: body(self, request, tx, caller))
+
+    return method
+
+
+def writes(body: Body[S, Req, Res]) -> Servicer[S, Req, Res]:
+    """Make a method that writes of *body*, which gets the request, a transaction and the caller; it may run again."""
+
+    @wraps(body)
+    async def method(self: S, request: Req, _context: Context) -> Res:
+        caller = CALLER.get()
+        return await self.database.write(lambda tx: body(self, request, tx, caller))
+
+    return method

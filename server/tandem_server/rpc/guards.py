@@ -1,0 +1,164 @@
+"""What surrounds every call, of any of the four kinds: telemetry ▸ errors ▸ authentication ▸ validation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from tandem_proto.catalogue import Method, methods
+from tandem_proto.errors import Internal, TandemError
+from tandem_proto.status import METADATA_KEY, to_status
+from tandem_server.domain.principals import Caller
+from tandem_server.rpc.authentication import authenticate, authorize
+from tandem_server.rpc.calls import CALLER, HEADERS, Context
+from tandem_server.rpc.validation import validate
+
+log = logging.getLogger("tandem.calls")
+
+OPEN_SERVICES = ("/grpc.health.v1.Health/",)
+"""Services that need no key."""
+
+
+@dataclass
+class Call:
+    """One call on its way through the guards; `code` is what the caller sees at its end."""
+
+    path: str
+    method: Method | None
+    request: Any
+    context: Context
+    request_id: str
+    code: str = "OK"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def metadata(self, name: str) -> str:
+        """Return the value that the caller sent under *name*, or empty."""
+        value = dict(self.context.invocation_metadata() or ()).get(name, "")
+        return value if isinstance(value, str) else ""
+
+
+Guard = Callable[[Call], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def telemetry(call: Call) -> AsyncIterator[None]:
+    """Log one line a call, with the code that the caller saw."""
+    started = time.perf_counter()
+    try:
+        yield
+    except (asyncio.CancelledError, GeneratorExit):
+        call.code = "CANCELLED"
+        raise
+    finally:
+        milliseconds = (time.perf_counter() - started) * 1000
+        log.info("%s %s %.1f ms request_id=%s", call.path, call.code, milliseconds, call.request_id)
+
+
+@asynccontextmanager
+async def errors(call: Call) -> AsyncIterator[None]:
+    """End the call with the status of what it raised; of an unexpected exception only an id reaches the caller."""
+    try:
+        yield
+    except TandemError as error:
+        await _abort(call, error)
+    except grpc.aio.BaseError:
+        raise
+    except Exception:
+        error_id = uuid.uuid4().hex
+        log.exception("%s failed, error_id=%s request_id=%s", call.path, error_id, call.request_id)
+        await _abort(call, Internal(f"internal error {error_id}", metadata={"error_id": error_id}))
+
+
+async def _abort(call: Call, error: TandemError) -> None:
+    call.code = error.code
+    details = to_status(error).SerializeToString()
+    sent = ((METADATA_KEY, details), *call.headers.items())
+    await call.context.abort(grpc.StatusCode[error.code], str(error)[:1000], sent)
+
+
+@asynccontextmanager
+async def authentication(call: Call) -> AsyncIterator[None]:
+    """Find out who calls, and whether the contract lets them."""
+    principal = authenticate(call.metadata("authorization"))
+    authorize(principal, call.method.required_scope if call.method else "")
+    CALLER.set(Caller(principal, call.request_id, call.metadata("traceparent")[:60]))
+    yield
+
+
+@asynccontextmanager
+async def validation(call: Call) -> AsyncIterator[None]:
+    """Refuse a request that breaks the contract's rules; requests of a stream are checked as they come."""
+    if call.method is not None and not call.method.descriptor.client_streaming:
+        validate(call.request)
+    yield
+
+
+GUARDS: tuple[Guard, ...] = (telemetry, errors, authentication, validation)
+"""Outermost first."""
+
+
+class Guarded(grpc.aio.ServerInterceptor):
+    """Runs every call inside the guards."""
+
+    def __init__(self) -> None:
+        self._methods = {method.path: method for method in methods()}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Return the handler of a call, wrapped; see grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        path = str(handler_call_details.method)
+        if handler is None or path.startswith(OPEN_SERVICES):
+            return handler
+        wrap = _streaming if handler.response_streaming else _unary
+        return _rewrapped(handler, lambda body: wrap(path, self._methods.get(path), body))
+
+
+def _rewrapped(handler: Any, wrap: Callable[[Any], Any]) -> Any:
+    sides = {True: "stream", False: "unary"}
+    kind = f"{sides[handler.request_streaming]}_{sides[handler.response_streaming]}"
+    factory = getattr(grpc, f"{kind}_rpc_method_handler")
+    return factory(wrap(getattr(handler, kind)), handler.request_deserializer, handler.response_serializer)
+
+
+def _unary(path: str, method: Method | None, body: Any) -> Any:
+    async def guarded(request: Any, context: Context) -> Any:
+        call = _call(path, method, request, context)
+        async with AsyncExitStack() as stack:
+            for guard in GUARDS:
+                await stack.enter_async_context(guard(call))
+            response = await body(request, context)
+            context.set_trailing_metadata(tuple(call.headers.items()))
+            return response
+
+    return guarded
+
+
+def _streaming(path: str, method: Method | None, body: Any) -> Any:
+    async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+        call = _call(path, method, request, context)
+        async with AsyncExitStack() as stack:
+            for guard in GUARDS:
+                await stack.enter_async_context(guard(call))
+            async for response in body(request, context):
+                yield response
+
+    return guarded
+
+
+def _call(path: str, method: Method | None, request: Any, context: Context) -> Call:
+    call = Call(path, method, request, context, request_id="")
+    call.request_id = call.metadata("x-request-id")[:200] or uuid.uuid4().hex
+    HEADERS.set(call.headers)
+    return call

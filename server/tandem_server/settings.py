@@ -1,0 +1,50 @@
+"""Settings: the only reader of the environment, made once in `__main__`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, computed_field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tandem_server.domain.routing import Routes, parse_routes
+
+
+class Settings(BaseSettings):
+    """What the server can be told, each as `TANDEM_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="TANDEM_", frozen=True)
+
+    home: Path = Field(default=Path(".tandem"), description="folder of what Tandem keeps in files")
+    database_url: str = Field(default="", description="SQLAlchemy URL; default: SQLite in TANDEM_HOME")
+    grpc_listen: str = Field(default="127.0.0.1:50051", description="address the server listens on")
+    routes: str = Field(default="", description="crm=default,shop=sap: the ERP of each source; default: all to default")
+    pool_size: int = Field(default=5, ge=1, le=100, description="database connections at most")
+    transaction_seconds: float = Field(default=10, gt=0, le=60, description="how long one unit of work may take")
+    max_attempts: int = Field(default=10, ge=1, le=1000, description="failures after which an order is a dead letter")
+    drain_seconds: float = Field(default=10, ge=0, le=600, description="how long running calls may take to end at stop")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def url(self) -> str:
+        """The database's URL, whether told or not."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.home.absolute() / 'tandem.db'}"
+
+    @property
+    def parsed_routes(self) -> Routes:
+        """The ERP of each source. Raises ValueError where TANDEM_ROUTES is not well-formed."""
+        return parse_routes(self.routes)
+
+    @classmethod
+    def described(cls) -> list[tuple[str, str, str]]:
+        """Return every setting as (name, default, meaning)."""
+        return [
+            (f"TANDEM_{name.upper()}", str(field.default), field.description or "")
+            for name, field in cls.model_fields.items()
+        ]
+
+    def with_home(self) -> Self:
+        """Return the settings after making sure that TANDEM_HOME is there."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        return self

@@ -1,0 +1,108 @@
+"""Queries of customers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from operator import eq, gt, lt
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, case, insert, or_, select, update
+
+from tandem_server.domain.customers import email_key
+from tandem_server.storage.database import Transaction
+from tandem_server.storage.tables import customers
+
+
+class CustomerFilters(NamedTuple):
+    """Which customers to list; None and empty let everything through. Instants are exclusive bounds."""
+
+    source: str | None = None
+    email: str = ""
+    external_id: str = ""
+    erp_number: str = ""
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+
+
+async def by_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
+    """Return the customers with *ids* that exist, by id."""
+    return {row.id: row for row in await tx.rows(select(customers).where(customers.c.id.in_(ids)))}
+
+
+async def by_external_ids(
+    tx: Transaction, source: str, external_ids: Sequence[str], *, lock: bool = False
+) -> dict[str, Any]:
+    """Return the customers of *source* that exist, by external id; with *lock* nobody else changes them meanwhile."""
+    query = select(customers).where(customers.c.external_id.in_(external_ids), customers.c.source == source)
+    query = query.order_by(customers.c.external_id)
+    return {row.external_id: row for row in await tx.rows(query.with_for_update() if lock else query)}
+
+
+async def of_orders(tx: Transaction, source: str, ids: Sequence[str], external_ids: Sequence[str]) -> list[Any]:
+    """Return the customers of *source* that orders name by one of *ids* or *external_ids*."""
+    named: list[ColumnElement[bool]] = []
+    if ids:
+        named.append(customers.c.id.in_(ids))
+    if external_ids:
+        named.append(customers.c.external_id.in_(external_ids))
+    return list(await tx.rows(select(customers).where(or_(*named), customers.c.source == source)))
+
+
+async def find(
+    tx: Transaction, source: str | None, *, customer_id: str = "", external_id: str = "", lock: bool = False
+) -> Any | None:
+    """Return the customer of *source* (None: of any) with one of the two ids."""
+    wanted = customers.c.id == customer_id if customer_id else customers.c.external_id == external_id
+    query = select(customers).where(wanted, *_of(source))
+    rows = await tx.rows(query.with_for_update() if lock else query)
+    return rows[0] if rows else None
+
+
+async def page(
+    tx: Transaction, filters: CustomerFilters, *, after_id: str, newest_first: bool, limit: int
+) -> tuple[list[Any], bool]:
+    """Return at most *limit* customers behind *after_id*, by id, and whether there are more."""
+    query = select(customers).where(*_conditions(filters))
+    if after_id:
+        query = query.where(customers.c.id < after_id if newest_first else customers.c.id > after_id)
+    by_id = customers.c.id.desc() if newest_first else customers.c.id
+    rows = await tx.rows(query.order_by(by_id).limit(limit + 1))
+    return list(rows[:limit]), len(rows) > limit
+
+
+async def add(tx: Transaction, rows: list[dict[str, Any]]) -> None:
+    """Insert customers; a taken key raises DBAPIError, and the unit runs again."""
+    await tx.execute(insert(customers), [row | {"email_key": email_key(row["email"])} for row in rows])
+
+
+async def change(tx: Transaction, customer_id: str, values: Mapping[str, Any]) -> None:
+    """Change *values* of a customer, count its version and set its `updated_at`."""
+    derived = {"email_key": email_key(values["email"])} if "email" in values else {}
+    counted = {"version": customers.c.version + 1, "updated_at": await tx.now()}
+    await tx.execute(update(customers).where(customers.c.id == customer_id).values(**values, **derived, **counted))
+
+
+async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
+    """Set the ERP's number of each customer id, where it is another one."""
+    if not numbers:
+        return
+    number = case(dict(numbers), value=customers.c.id)
+    changed = (customers.c.id.in_(numbers), customers.c.erp_number != number)
+    values = {"erp_number": number, "version": customers.c.version + 1, "updated_at": await tx.now()}
+    await tx.execute(update(customers).where(*changed).values(values))
+
+
+def _of(source: str | None) -> list[ColumnElement[bool]]:
+    return [] if source is None else [customers.c.source == source]
+
+
+def _conditions(filters: CustomerFilters) -> list[ColumnElement[bool]]:
+    conditions: list[tuple[Any, Column[Any], Callable[[Any, Any], Any]]] = [
+        (email_key(filters.email), customers.c.email_key, eq),
+        (filters.external_id, customers.c.external_id, eq),
+        (filters.erp_number, customers.c.erp_number, eq),
+        (filters.updated_after, customers.c.updated_at, gt),
+        (filters.updated_before, customers.c.updated_at, lt),
+    ]
+    return _of(filters.source) + [compare(column, value) for value, column, compare in conditions if value]

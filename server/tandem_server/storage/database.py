@@ -1,0 +1,213 @@
+"""Units of work: each runs as a task of its own, in one short transaction, and no cancel ever reaches a driver."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import CursorResult, Executable, Row, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from tandem_proto.errors import Aborted, AlreadyExists, TandemError, Unavailable
+from tandem_server.storage.dialects import Fault, engine_options, fault_of, prepare
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""How often a unit runs before a conflict with others becomes ABORTED."""
+
+
+class Transaction:
+    """One transaction: what a unit of work may do to the database."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._now: datetime | None = None
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
+        """Execute *statement*, once for each of *rows* if given. Raises DBAPIError, which the unit must not catch."""
+        return await self._connection.execute(statement, rows)
+
+    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
+        """Return every row of *statement*."""
+        return (await self._connection.execute(statement)).all()
+
+    async def now(self) -> datetime:
+        """Return the database's clock as this transaction first read it; SQLite has the process's."""
+        if self._now is None:
+            if self._connection.dialect.name == "sqlite":
+                self._now = datetime.now(UTC)
+            else:
+                read = await self._connection.scalar(text("SELECT UTC_TIMESTAMP(6)"))
+                self._now = read.replace(tzinfo=UTC)
+        return self._now
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call *callback*, which must not fail or wait, once the transaction is committed."""
+        self._after_commit.append(callback)
+
+    async def commit(self) -> None:
+        """Commit; only the database calls this."""
+        await self._connection.commit()
+
+
+Unit = Callable[[Transaction], Awaitable[T]]
+"""A unit of work. It may run several times, so it must have no effect but through its transaction."""
+
+
+class Database:
+    """The engine, and the only place that commits.
+
+    A caller that is cancelled abandons its unit, which goes on to its end; one that still waits for a connection drops
+    it. At most *pool_size* units run at once, first come, first served; SQLite has one writer and *pool_size* readers.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5, transaction_seconds: float = 10) -> None:
+        self._seconds = transaction_seconds
+        parsed = make_url(url)
+        self._writer = create_async_engine(parsed, **engine_options(parsed, pool_size))
+        prepare(self._writer, writer=True)
+        self._write_slots = asyncio.Semaphore(pool_size)
+        self._reader, self._read_slots = self._writer, self._write_slots
+        if self.dialect == "sqlite":
+            self._reader = create_async_engine(parsed, **engine_options(parsed, pool_size))
+            prepare(self._reader, writer=False)
+            self._write_slots, self._read_slots = asyncio.Semaphore(1), asyncio.Semaphore(pool_size)
+        self._spare = create_async_engine(parsed, poolclass=NullPool)
+        self._units: set[asyncio.Task[Any]] = set()
+
+    @property
+    def dialect(self) -> str:
+        """The dialect's name: "mysql", "mariadb" or "sqlite"."""
+        return str(self._writer.dialect.name)
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Run *unit*, which only reads; raises like `write`."""
+        return await self._queue(self._reader, self._read_slots, unit)
+
+    async def write(self, unit: Unit[T]) -> T:
+        """Run *unit* and commit what it did.
+
+        Raises Aborted where others always came first, AlreadyExists where a unique key stays taken, Unavailable where
+        the database is out of reach or too slow, and whatever TandemError the unit raises; then nothing is stored,
+        unless the connection broke during COMMIT: the message says so.
+        """
+        return await self._queue(self._writer, self._write_slots, unit)
+
+    async def close(self) -> None:
+        """Let running units end, then close every connection."""
+        if self._units:
+            await asyncio.wait(self._units, timeout=self._seconds)
+        for engine in {self._writer, self._reader, self._spare}:
+            await engine.dispose()
+
+    async def _queue(self, engine: AsyncEngine, slots: asyncio.Semaphore, unit: Unit[T]) -> T:
+        try:
+            async with asyncio.timeout(self._seconds / 2):
+                await slots.acquire()
+        except TimeoutError:
+            raise Unavailable("the database is busy", reason="DATABASE_BUSY", retry_after=1) from None
+        task = asyncio.create_task(self._run(engine, unit))
+        self._units.add(task)
+        task.add_done_callback(lambda done: self._finished(slots, done))
+        return await asyncio.shield(task)
+
+    def _finished(self, slots: asyncio.Semaphore, task: asyncio.Task[Any]) -> None:
+        slots.release()
+        self._units.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _run(self, engine: AsyncEngine, unit: Unit[T]) -> T:
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        duplicate = False
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._once(engine, unit, deadline)
+            except DBAPIError as error:
+                fault = fault_of(error)
+                if fault is Fault.OTHER:
+                    raise
+                if attempt == ATTEMPTS or (duplicate and fault is Fault.DUPLICATE):
+                    raise _refusal(fault) from error
+                duplicate = fault is Fault.DUPLICATE
+                log.info("unit of work runs again: %s", fault.name, extra={"attempt": attempt})
+            await asyncio.sleep(0 if duplicate else random.uniform(0.5, 1.5) * 0.01 * 2**attempt)
+        raise AssertionError
+
+    async def _once(self, engine: AsyncEngine, unit: Unit[T], deadline: float) -> T:
+        committing = False
+        transaction: Transaction | None = None
+        connection = engine.connect()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await connection.start()
+                transaction = Transaction(connection)
+                result = await unit(transaction)
+                committing = True
+                await transaction.commit()
+        except TimeoutError:
+            await self._kill(connection)
+            raise _outcome_unknown() if committing else Unavailable("the database is slow", retry_after=1) from None
+        except DBAPIError as error:
+            await _discard(connection)
+            if committing and fault_of(error) is Fault.LOST:
+                raise _outcome_unknown() from error
+            raise
+        except BaseException:
+            await _discard(connection)
+            raise
+        await connection.close()
+        for callback in transaction._after_commit:  # noqa: SLF001 - the two are one thing in two parts
+            callback()
+        return result
+
+    async def _kill(self, connection: AsyncConnection) -> None:
+        """Close the socket of a unit that took too long, and end what the server still does for it."""
+        thread = None
+        if connection.sync_connection is not None and self.dialect != "sqlite":
+            with suppress(SQLAlchemyError):
+                thread = connection.sync_connection.connection.driver_connection.thread_id()  # type: ignore[union-attr]
+        with suppress(SQLAlchemyError, OSError):
+            await connection.invalidate()
+        with suppress(SQLAlchemyError, OSError):
+            await connection.close()
+        if thread is not None:
+            with suppress(SQLAlchemyError, OSError, TimeoutError):
+                async with asyncio.timeout(2), self._spare.connect() as spare:
+                    await spare.execute(text(f"KILL {int(thread)}"))
+
+
+async def _discard(connection: AsyncConnection) -> None:
+    """Roll back and give the connection back, or throw it away where that fails."""
+    try:
+        async with asyncio.timeout(2):
+            await connection.rollback()
+    except (SQLAlchemyError, OSError, TimeoutError):
+        with suppress(SQLAlchemyError, OSError):
+            await connection.invalidate()
+    with suppress(SQLAlchemyError, OSError):
+        await connection.close()
+
+
+def _outcome_unknown() -> TandemError:
+    message = "the connection broke while the change was being committed: outcome unknown, repeat the call"
+    return Unavailable(message, reason="OUTCOME_UNKNOWN", retry_after=1)
+
+
+def _refusal(fault: Fault) -> TandemError:
+    if fault is Fault.DUPLICATE:
+        return AlreadyExists("a unique key of the request is taken")
+    if fault is Fault.CONFLICT:
+        return Aborted("others changed the same things at the same time: repeat the call", retry_after=1)
+    return Unavailable("the database is out of reach", reason="DATABASE_UNAVAILABLE", retry_after=2)

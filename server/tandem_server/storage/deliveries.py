@@ -1,0 +1,104 @@
+"""Queries of deliveries: what each ERP still has to learn. The row is its order's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Row, func, literal, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from tandem_server.storage.changes import Values, put
+from tandem_server.storage.database import Transaction
+from tandem_server.storage.dialects import MYSQL_FAMILY, claimable
+from tandem_server.storage.tables import deliveries, orders
+
+HEAD = ("id", "customer_id", "status", "version", "erp_document", "cancel_requested_at", "shipments", "invoice_numbers")
+"""What the ERP's words may change of an order."""
+
+
+async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -> Sequence[Row[Any]]:
+    """Lock up to *limit* orders that *erp* can have now, longest waiting first, and return their rows in that order.
+
+    Selecting the key alone keeps to the claim's index: a claim that reads more may scan the table, and then it locks
+    what it does not take.
+    """
+    now = await tx.now()
+    found = (
+        select(deliveries.c.order_id)
+        .where(deliveries.c.erp == erp, deliveries.c.available_at <= now)
+        .order_by(deliveries.c.available_at, deliveries.c.order_id)
+        .limit(limit)
+    )
+    ids = [row.order_id for row in await tx.rows(claimable(found, "ix_deliveries_claim", skip_locked=skip_locked))]
+    rows = (
+        {row.order_id: row for row in await tx.rows(select(deliveries).where(deliveries.c.order_id.in_(ids)))}
+        if ids
+        else {}
+    )
+    return [rows[order_id] for order_id in ids]
+
+
+async def lock(tx: Transaction, erp: str, ids: Iterable[str]) -> dict[str, Row[Any]]:
+    """Lock the orders of *erp* among *ids*, in the order of their ids, and return their rows by id."""
+    query = (
+        select(deliveries)
+        .where(deliveries.c.order_id.in_(sorted(set(ids))))
+        .order_by(deliveries.c.order_id)
+        .with_for_update()
+    )
+    for family in MYSQL_FAMILY:
+        query = query.with_hint(deliveries, "FORCE INDEX (PRIMARY)", family)
+    return {row.order_id: row for row in await tx.rows(query) if row.erp == erp}
+
+
+async def heads(tx: Transaction, ids: Iterable[str]) -> dict[str, Row[Any]]:
+    """Return of the orders with *ids*, which must be locked, the columns of HEAD, by id."""
+    query = select(*(orders.c[name] for name in HEAD)).where(orders.c.id.in_(sorted(ids)))
+    return {row.id: row for row in await tx.rows(query)}
+
+
+async def owners(tx: Transaction, erp: str, documents: Iterable[str]) -> dict[str, str]:
+    """Return the id of the order that each of *documents* of *erp* belongs to, where it belongs to one."""
+    wanted = sorted(set(documents))
+    if not wanted:
+        return {}
+    query = select(orders.c.erp_document, orders.c.id).where(orders.c.erp_document.in_(wanted), orders.c.erp == erp)
+    return {row.erp_document: row.id for row in await tx.rows(query)}
+
+
+async def store(tx: Transaction, changed: Mapping[str, Values], changed_orders: Mapping[str, Values]) -> None:
+    """Give locked deliveries, and then orders, their new values, by order id."""
+    await put(tx, deliveries, changed)
+    await put(tx, orders, changed_orders)
+
+
+async def outstanding(tx: Transaction, leased_by: str) -> int:
+    """Count the live leases of *leased_by*."""
+    held = deliveries.c.leased_by == leased_by, deliveries.c.lease_expires_at > DatabaseClock()
+    return int((await tx.rows(select(func.count()).where(*held)))[0][0])
+
+
+async def anything_claimable(tx: Transaction, erp: str) -> bool:
+    """Tell whether *erp* could claim anything now; one statement, the clock's included."""
+    waits = deliveries.c.erp == erp, deliveries.c.available_at <= DatabaseClock()
+    return bool(await tx.rows(select(literal(1)).select_from(deliveries).where(*waits).limit(1)))
+
+
+class DatabaseClock(FunctionElement[datetime]):
+    """The clock of the database, as Instants are stored."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(DatabaseClock)
+def _mysql_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
+    return "UTC_TIMESTAMP(6)"
+
+
+@compiles(DatabaseClock, "sqlite")
+def _sqlite_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"

@@ -1,0 +1,52 @@
+"""The timeline of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import insert
+
+from tandem_server.domain.principals import Caller
+from tandem_server.storage.database import Transaction
+from tandem_server.storage.tables import order_events
+
+
+class EventType(StrEnum):
+    """What can happen to an order."""
+
+    CREATED = "CREATED"
+    LEASED = "LEASED"
+    EXPIRED = "EXPIRED"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    REJECTED = "REJECTED"
+    RELEASED = "RELEASED"
+    BURIED = "BURIED"
+    STATUS_UPDATED = "STATUS_UPDATED"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a timeline; `seq` is counted on the order's locked delivery row (`next_seq`), from 1."""
+
+    order_id: str
+    seq: int
+    type: EventType
+    revision: int
+    attempt: int = 0
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+async def append(tx: Transaction, caller: Caller, events: Iterable[Event]) -> None:
+    """Write *events*, all at the transaction's time and by *caller*."""
+    at = await tx.now()
+    origin = {
+        "at": at,
+        "actor": caller.principal.name,
+        "request_id": caller.request_id[:200],
+        "trace_id": caller.trace_id,
+    }
+    if rows := [vars(event) | origin for event in events]:
+        await tx.execute(insert(order_events), rows)

@@ -1,0 +1,137 @@
+"""Queries of orders and their lines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from operator import eq, gt, lt
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, and_, insert, or_, select
+
+from tandem_server.storage.database import Transaction
+from tandem_server.storage.tables import deliveries, order_lines, orders
+
+PAGE_BYTES = 1 << 20
+"""A page ends here even if fewer orders than asked fit."""
+
+
+class StoredOrder(NamedTuple):
+    """An order as it is: its row, the lines of its revision by number, and its delivery row."""
+
+    order: Any
+    lines: Sequence[Any]
+    delivery: Any
+
+
+class OrderFilters(NamedTuple):
+    """Which orders to list; None and empty let everything through. Instants are exclusive bounds."""
+
+    source: str | None = None
+    statuses: Sequence[str] = ()
+    customer_id: str = ""
+    external_id: str = ""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+
+
+async def load(tx: Transaction, ids: Sequence[str]) -> dict[str, StoredOrder]:
+    """Return the orders with *ids* that exist, by id."""
+    return await _complete(tx, await tx.rows(select(orders).where(orders.c.id.in_(ids))))
+
+
+async def find(tx: Transaction, source: str | None, *, order_id: str = "", external_id: str = "") -> StoredOrder | None:
+    """Return the order of *source* (None: of any) with one of the two ids."""
+    wanted = orders.c.id == order_id if order_id else orders.c.external_id == external_id
+    query = select(orders).where(wanted, *_of(source))
+    return next(iter((await _complete(tx, await tx.rows(query))).values()), None)
+
+
+async def by_external_ids(tx: Transaction, source: str, external_ids: Sequence[str]) -> dict[str, StoredOrder]:
+    """Return the orders of *source* that exist, by external id."""
+    query = select(orders).where(orders.c.external_id.in_(external_ids), orders.c.source == source)
+    found = await _complete(tx, await tx.rows(query))
+    return {stored.order.external_id: stored for stored in found.values()}
+
+
+async def page(
+    tx: Transaction, filters: OrderFilters, *, after_id: str, newest_first: bool, limit: int
+) -> tuple[list[StoredOrder], bool]:
+    """Return at most *limit* orders behind *after_id*, by id, and whether there are more; ends at 1 MiB."""
+    query = select(orders, deliveries.c.bytes).join(deliveries, deliveries.c.order_id == orders.c.id)
+    query = query.where(*_conditions(filters))
+    if after_id:
+        query = query.where(orders.c.id < after_id if newest_first else orders.c.id > after_id)
+    by_id = orders.c.id.desc() if newest_first else orders.c.id
+    headers = await tx.rows(query.order_by(by_id).limit(limit + 1))
+    fitting = headers[: max(1, _fitting([row.bytes for row in headers[:limit]]))]
+    found = await _complete(tx, fitting)
+    return [found[row.id] for row in fitting], len(fitting) < len(headers)
+
+
+async def add(
+    tx: Transaction,
+    headers: list[dict[str, Any]],
+    lines: list[dict[str, Any]],
+    waiting: list[dict[str, Any]],
+) -> None:
+    """Insert orders with their lines and delivery rows; a taken key raises DBAPIError, and the unit runs again."""
+    await tx.execute(insert(orders), headers)
+    await tx.execute(insert(order_lines), lines)
+    await tx.execute(insert(deliveries), waiting)
+
+
+async def _complete(tx: Transaction, headers: Sequence[Any]) -> dict[str, StoredOrder]:
+    """Read what belongs to *headers*: the lines of a revision never change, so no torn order is ever returned."""
+    if not headers:
+        return {}
+    lines = await _lines(tx, {row.id: row.revision for row in headers})
+    query = select(deliveries).where(deliveries.c.order_id.in_([row.id for row in headers]))
+    waiting = {row.order_id: row for row in await tx.rows(query)}
+    return {row.id: StoredOrder(row, lines[row.id], waiting[row.id]) for row in headers}
+
+
+async def _lines(tx: Transaction, revisions: Mapping[str, int]) -> dict[str, list[Any]]:
+    """Return the lines of each order id at its revision, by number."""
+    first = [order_id for order_id, revision in revisions.items() if revision == 1]
+    later = [(order_id, revision) for order_id, revision in revisions.items() if revision != 1]
+    wanted: list[ColumnElement[bool]] = []
+    if first:
+        wanted.append(and_(order_lines.c.order_id.in_(first), order_lines.c.revision == 1))
+    wanted += [and_(order_lines.c.order_id == order_id, order_lines.c.revision == number) for order_id, number in later]
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in await tx.rows(select(order_lines).where(or_(*wanted))):
+        found[row.order_id].append(row)
+    for lines in found.values():
+        lines.sort(key=lambda line: line.line_number)
+    return found
+
+
+def _of(source: str | None) -> list[ColumnElement[bool]]:
+    return [] if source is None else [orders.c.source == source]
+
+
+def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
+    conditions: list[tuple[Any, Column[Any], Callable[[Any, Any], Any]]] = [
+        (filters.statuses, orders.c.status, Column.in_),
+        (filters.customer_id, orders.c.customer_id, eq),
+        (filters.external_id, orders.c.external_id, eq),
+        (filters.created_after, orders.c.created_at, gt),
+        (filters.created_before, orders.c.created_at, lt),
+        (filters.updated_after, orders.c.updated_at, gt),
+        (filters.updated_before, orders.c.updated_at, lt),
+    ]
+    return _of(filters.source) + [compare(column, value) for value, column, compare in conditions if value]
+
+
+def _fitting(sizes: Sequence[int]) -> int:
+    """Return how many of *sizes*, from the first, make no more than a page's bytes."""
+    total = 0
+    for count, size in enumerate(sizes):
+        total += size
+        if total > PAGE_BYTES:
+            return count
+    return len(sizes)

@@ -1,0 +1,1 @@
+"""What the system does: one function per intention, taking a Transaction."""
