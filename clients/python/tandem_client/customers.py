@@ -1,0 +1,60 @@
+"""Customers, as the CRM sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from tandem.crm.v1.crm_service_pb2_grpc import CrmServiceStub
+from tandem.crm.v1.customer_pb2 import Customer
+from tandem.crm.v1.customer_requests_pb2 import (
+    CreateCustomerRequest,
+    GetCustomerRequest,
+    ListCustomersRequest,
+    ListCustomersResponse,
+    UpdateCustomerRequest,
+    UpsertCustomerRequest,
+    UpsertCustomerResponse,
+)
+from tandem_client.caller import Caller
+from tandem_client.pages import Pages
+
+
+def _customers(page: ListCustomersResponse) -> Iterable[Customer]:
+    return page.customers
+
+
+class Customers:
+    """The customers of the caller's party."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._stub = CrmServiceStub(caller.channel)
+        self.list = Pages(caller, self._stub.ListCustomers, ListCustomersRequest, _customers)
+        """Iterate over customers, oldest first; the filters are the fields of ListCustomersRequest."""
+
+    async def create(self, customer: Customer) -> Customer:
+        """Create *customer* and return it as stored. The same content again changes nothing."""
+        request = CreateCustomerRequest(customer=customer)
+        response = await self._caller.unary(self._stub.CreateCustomer, request)
+        return response.customer
+
+    async def upsert(self, customer: Customer) -> UpsertCustomerResponse:
+        """Store *customer* as it is now, under its external_id; `outcome` says what that changed."""
+        return await self._caller.unary(self._stub.UpsertCustomer, UpsertCustomerRequest(customer=customer))
+
+    async def get(self, customer_id: str = "", *, external_id: str = "") -> Customer:
+        """Return one customer, by Tandem's id or by the CRM's."""
+        request = GetCustomerRequest(id=customer_id, external_id=external_id)
+        response = await self._caller.unary(self._stub.GetCustomer, request)
+        return response.customer
+
+    async def update(
+        self, customer_id: str, customer: Customer, *, fields: Iterable[str] = (), etag: str = ""
+    ) -> Customer:
+        """Change the *fields* named (none: all that *customer* fills), only if the customer still has this *etag*."""
+        mask = FieldMask(paths=fields)
+        request = UpdateCustomerRequest(id=customer_id, customer=customer, update_mask=mask, etag=etag)
+        response = await self._caller.unary(self._stub.UpdateCustomer, request)
+        return response.customer

@@ -1,0 +1,70 @@
+"""Orders: the CRM hands them over, the ERP pulls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+
+from tandem.crm.v1.crm_service_pb2_grpc import CrmServiceStub
+from tandem.crm.v1.order_pb2 import Order
+from tandem.crm.v1.order_requests_pb2 import (
+    CreateOrderRequest,
+    GetOrderRequest,
+    ListOrdersRequest,
+    ListOrdersResponse,
+)
+from tandem.erp.v1.delivery_requests_pb2 import PullOrdersRequest
+from tandem_client.caller import Caller
+from tandem_client.deliveries import Deliveries
+from tandem_client.pages import Pages
+from tandem_client.pull import pull
+
+
+def _orders(page: ListOrdersResponse) -> Iterable[Order]:
+    return page.orders
+
+
+class Orders:
+    """The orders of the caller's party, or those that go to the caller's ERP."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._stub = CrmServiceStub(caller.channel)
+        self.list = Pages(caller, self._stub.ListOrders, ListOrdersRequest, _orders)
+        """Iterate over orders, oldest first; the filters are the fields of ListOrdersRequest."""
+
+    async def create(self, order: Order) -> Order:
+        """Create *order*, which then waits for the ERP, and return it as stored. The same again changes nothing."""
+        response = await self._caller.unary(self._stub.CreateOrder, CreateOrderRequest(order=order))
+        return response.order
+
+    async def get(self, order_id: str = "", *, external_id: str = "") -> Order:
+        """Return one order, by Tandem's id or by the CRM's."""
+        request = GetOrderRequest(id=order_id, external_id=external_id)
+        response = await self._caller.unary(self._stub.GetOrder, request)
+        return response.order
+
+    def pull(
+        self,
+        worker: str,
+        *,
+        batch_size: int = 50,
+        max_outstanding: int = 100,
+        lease_seconds: int = 60,
+        until_empty: bool = False,
+    ) -> AbstractAsyncContextManager[Deliveries]:
+        """Take orders over for the ERP, each under a lease that lasts until it is acknowledged, rejected or released.
+
+        At most *max_outstanding* orders are in the hands of *worker* at one time. Leaving the context gives back what
+        it has not finished. The iteration goes on for ever, or (*until_empty*) ends when nothing waits.
+        """
+        if min(max_outstanding, lease_seconds) < 1:
+            raise ValueError("max_outstanding and lease_seconds are at least 1")
+        request = PullOrdersRequest(
+            worker=worker,
+            batch_size=batch_size,
+            max_outstanding=max_outstanding,
+            lease_seconds=lease_seconds,
+            until_empty=until_empty,
+        )
+        return pull(self._caller, request)

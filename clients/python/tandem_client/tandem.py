@@ -1,0 +1,48 @@
+"""The client."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import grpc
+
+from tandem_client.caller import Caller
+from tandem_client.channel import open_channel
+from tandem_client.customers import Customers
+from tandem_client.erp import Erp
+from tandem_client.orders import Orders
+
+
+class Tandem:
+    """A connection to Tandem. Make it inside a running event loop, and close it, or use it as a context.
+
+    *key* says who calls; *timeout* is the deadline of every call, in seconds; without *credentials* (as of
+    `grpc.ssl_channel_credentials()`) the connection is not encrypted. Every failed call raises a TandemError.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        key: str,
+        *,
+        timeout: float = 30.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        caller = Caller(open_channel(target, credentials), key, timeout)
+        self._channel = caller.channel
+        self.customers = Customers(caller)
+        """The CRM's customers."""
+        self.orders = Orders(caller)
+        """Orders: created and read by the CRM, pulled by the ERP."""
+        self.erp = Erp(caller)
+        """The ERP's side, call by call."""
+
+    async def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
