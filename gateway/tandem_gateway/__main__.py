@@ -1,0 +1,35 @@
+"""The command `tandem-gateway`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+import uvloop
+from pydantic import ValidationError
+
+from tandem_gateway.app import serve
+from tandem_gateway.settings import Settings
+
+
+def main() -> None:
+    """Run the command line; exits with 2 and what is wrong if a setting does not fit."""
+    parser = argparse.ArgumentParser(prog="tandem-gateway", description="Tandem's REST gateway.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve REST until SIGTERM")
+    commands.add_parser("settings", help="print every setting with its value")
+    command = parser.parse_args().command
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        parser.error(str(error))
+    if command == "settings":
+        sys.stdout.writelines(f"{line}\n" for line in settings.lines())
+        return
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    uvloop.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The composition root: settings become a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from tandem_gateway import calls, health
+from tandem_gateway.channel import open_channel
+from tandem_gateway.edge import Edge
+from tandem_gateway.server import Server
+from tandem_gateway.settings import Settings
+from tandem_gateway.transcoding.routes import Routes
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[str]:
+    """Serve as long as the block runs, and give the base URL; port 0 takes a free one.
+
+    At the end no connection is accepted any more, and what runs has `http_grace_seconds` to end. Raises OSError if the
+    address cannot be bound.
+    """
+    host, port = settings.listen_address
+    async with open_channel(settings) as channel:
+        routes = Routes([*calls.routes(channel, settings), *health.routes(channel, settings)])
+        # aiohttp waits so long for a handler, and then once more after telling it to end.
+        runner = web.ServerRunner(Server(Edge(routes), settings), shutdown_timeout=settings.http_grace_seconds / 2)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+            bound = runner.addresses[0]
+            url = f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
+            logger.info("serving %s for %s", url, settings.grpc)
+            yield url
+        finally:
+            await runner.cleanup()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    async with running(settings):
+        await stop.wait()
+        logger.info("stopping")

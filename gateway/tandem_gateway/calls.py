@@ -1,0 +1,122 @@
+"""REST requests as gRPC calls: one endpoint a binding, all of them made from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import grpc
+from aiohttp import web
+from google.protobuf.message import Message
+
+from tandem_gateway.body import read_body
+from tandem_gateway.forwarding import REQUEST_ID, Metadata, to_headers
+from tandem_gateway.settings import Settings
+from tandem_gateway.transcoding.request import Incoming, RequestReader
+from tandem_gateway.transcoding.response import NDJSON, ResponseWriter
+from tandem_gateway.transcoding.routes import Route
+from tandem_gateway.transcoding.template import Template
+from tandem_proto.catalogue import Method, methods
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP request on its way: its raw path and query, the path's variables, and what its call carries on."""
+
+    http: web.BaseRequest
+    path: str
+    query: str
+    variables: Mapping[str, str]
+    request_id: str
+    metadata: Metadata
+
+
+Answer = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What answers a route; `body` is the request's field that the HTTP body is, as error replies need it."""
+
+    answer: Answer
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One HTTP binding of one method, ready to call."""
+
+    method: Method
+    reader: RequestReader
+    writer: ResponseWriter
+    settings: Settings
+
+    async def request(self, exchange: Exchange) -> Message:
+        """Return the request message; raises InvalidArgument and the errors of `read_body`."""
+        body = await read_body(exchange.http, self.settings)
+        if_match = exchange.http.headers.get("If-Match")
+        return self.reader.read(Incoming(exchange.variables, exchange.query, body, if_match))
+
+
+def routes(channel: grpc.aio.Channel, settings: Settings) -> Iterator[Route[Endpoint]]:
+    """Return a route for each HTTP binding of each method; raises ValueError or TypeError for one that cannot be."""
+    for method in methods():
+        if method.descriptor.client_streaming:
+            raise ValueError(f"{method.path}: uploads are not transcoded")
+        for rule in method.http:
+            pattern = str(rule.WhichOneof("pattern"))
+            verb, template = pattern.upper(), Template(getattr(rule, pattern))
+            reader = RequestReader(method, rule, verb, template)
+            binding = Binding(method, reader, ResponseWriter(method, rule), settings)
+            answer = _unary(channel, binding) if method.unary else _stream(channel, binding)
+            yield Route(verb, template, Endpoint(answer, str(rule.body)))
+
+
+def _unary(channel: grpc.aio.Channel, binding: Binding) -> Answer:
+    method, timeout = binding.method, binding.settings.http_call_seconds
+    call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+
+    async def answer(exchange: Exchange) -> web.StreamResponse:
+        request = await binding.request(exchange)
+        running = call(request, metadata=exchange.metadata, timeout=timeout)
+        message = await running
+        headers = to_headers(await running.initial_metadata(), await running.trailing_metadata())
+        return binding.writer.response(message, exchange.path, headers)
+
+    return answer
+
+
+def _stream(channel: grpc.aio.Channel, binding: Binding) -> Answer:
+    method = binding.method
+    call = channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
+
+    async def answer(exchange: Exchange) -> web.StreamResponse:
+        request = await binding.request(exchange)
+        running = call(request, metadata=exchange.metadata)
+        try:
+            message = await running.read()  # the status line waits for it: until here an error has a status of its own
+            headers = to_headers(await running.initial_metadata()) | {REQUEST_ID: exchange.request_id}
+            reply = web.StreamResponse(headers=headers | {"Content-Type": NDJSON})
+            await reply.prepare(exchange.http)
+            with _broken_unless_whole(exchange.http):
+                while isinstance(message, Message):  # and not grpc.aio.EOF
+                    await reply.write(binding.writer.lines(message))
+                    message = await running.read()
+        finally:
+            running.cancel()
+        return reply
+
+    return answer
+
+
+@contextmanager
+def _broken_unless_whole(http: web.BaseRequest) -> Iterator[None]:
+    """Break the connection if what is inside fails: a cut stream must not look whole (no last chunk, RFC 9112, 8)."""
+    whole = False
+    try:
+        yield
+        whole = True
+    finally:
+        if not whole and http.transport is not None:
+            http.transport.close()

@@ -1,0 +1,42 @@
+"""What can be set from outside; the only reader of the environment."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The gateway's settings, each read from the environment variable `TANDEM_<NAME>`.
+
+    Raises pydantic.ValidationError for a value that does not fit.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TANDEM_", frozen=True)
+
+    http_listen: str = Field(
+        default="127.0.0.1:8080",
+        pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):[0-9]{1,5}$",
+        description="host:port to serve REST on",
+    )
+    grpc: str = Field(default="127.0.0.1:50051", description="host:port of the server to call")
+    http_body_bytes: int = Field(default=4 << 20, gt=0, description="largest body of a request")
+    http_read_seconds: float = Field(default=20, gt=0, description="time for a body to arrive")
+    http_idle_seconds: float = Field(
+        default=30, gt=0, description="time for a request's head to arrive, and for a connection to stay idle"
+    )
+    http_grace_seconds: float = Field(default=8, ge=0, description="time for running requests to end at a stop")
+    http_call_seconds: float = Field(default=35, gt=0, description="deadline of a call; above the longest long poll")
+    http_ready_seconds: float = Field(default=1, gt=0, description="time for the server to say that it is ready")
+    grpc_message_bytes: int = Field(default=8 << 20, gt=0, description="largest message from the server")
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of `http_listen`, an IPv6 host without its brackets."""
+        host, _, port = self.http_listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def lines(self) -> list[str]:
+        """Return every setting as a line that an environment file understands."""
+        fields = type(self).model_fields.items()
+        return [f"TANDEM_{name.upper()}={getattr(self, name)}  # {field.description}" for name, field in fields]

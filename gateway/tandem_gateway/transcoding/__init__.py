@@ -1,0 +1,1 @@
+"""HTTP and JSON to protobuf and back, from descriptors alone."""
