@@ -1,0 +1,33 @@
+"""Where Tandem is, and the keys of the two systems that the demo plays."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `scripts/run` writes into `dev.env`; the environment comes first."""
+
+    target: str
+    crm_key: str
+    erp_key: str
+
+    @classmethod
+    def read(cls) -> Self:
+        """Return the settings; raises SystemExit, saying what to do, where there are none."""
+        here = Path(os.environ.get("TANDEM_HOME", ".tandem"))
+        file = (here if here.exists() else CHECKOUT / here) / "dev.env"
+        lines = file.read_text().splitlines() if file.exists() else []
+        found = dict(line.split("=", 1) for line in lines if "=" in line) | dict(os.environ)
+        try:
+            return cls(found["TANDEM_GRPC"], found["TANDEM_CRM_KEY"], found["TANDEM_ERP_KEY"])
+        except KeyError as missing:
+            raise SystemExit(
+                f"{missing.args[0]} is neither in the environment nor in {file}: is Tandem running? scripts/run starts it"
+            ) from None
