@@ -21,7 +21,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Method:
     """One RPC of the contract.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from google.protobuf.any_pb2 import Any
@@ -17,17 +18,25 @@ M = TypeVar("M", bound=Message)
 DOMAIN = "tandem"
 """`ErrorInfo.domain` of every error of ours."""
 
+FIELDS_BYTES = 4_500
+"""How much of the wrong fields is told: gRPC clients take 8 KiB of metadata, in which bytes travel as base64."""
+
+MESSAGE_LENGTH = 300
+"""Characters of a message; it travels twice, once percent-encoded."""
+
 METADATA_KEY = "grpc-status-details-bin"
 """Trailing metadata that carries the serialized Status."""
 
 
 def to_status(error: TandemError) -> Status:
     """Return *error* as `google.rpc.Status`, with its details."""
-    status = Status(code=Code.Value(error.code), message=str(error))
-    status.details.append(_packed(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)))
-    if error.fields:
-        violations = [BadRequest.FieldViolation(field=f.field, description=f.description) for f in error.fields]
-        status.details.append(_packed(BadRequest(field_violations=violations)))
+    status = Status(code=Code.Value(error.code), message=short_message(error))
+    named = _fitting(error.fields)
+    omitted = {"omitted_fields": str(len(error.fields) - len(named))} if len(named) < len(error.fields) else {}
+    info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata | omitted)
+    status.details.append(_packed(info))
+    if named:
+        status.details.append(_packed(BadRequest(field_violations=named)))
     if error.retry_after is not None:
         info = RetryInfo()
         info.retry_delay.FromNanoseconds(int(error.retry_after * 1_000_000_000))
@@ -57,6 +66,25 @@ def from_status(code: str, message: str, details: bytes | None) -> TandemError:
         retry_after=retry.retry_delay.ToNanoseconds() / 1_000_000_000 if retry else None,
         metadata=dict(info.metadata) if info else None,
     )
+
+
+def short_message(error: TandemError) -> str:
+    """Return the error's message, cut to what every client takes."""
+    text = str(error)
+    return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
+
+
+def _fitting(fields: Iterable[FieldViolation]) -> list[BadRequest.FieldViolation]:
+    """Return the first of *fields*, as many as fit into a reply's metadata."""
+    violations: list[BadRequest.FieldViolation] = []
+    size = 0
+    for field in fields:
+        violation = BadRequest.FieldViolation(field=field.field, description=field.description)
+        size += violation.ByteSize()
+        if size > FIELDS_BYTES:
+            break
+        violations.append(violation)
+    return violations
 
 
 def _packed(message: Message) -> Any:

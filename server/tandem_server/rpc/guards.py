@@ -15,7 +15,7 @@ import grpc
 
 from tandem_proto.catalogue import Method, methods
 from tandem_proto.errors import Internal, TandemError
-from tandem_proto.status import METADATA_KEY, to_status
+from tandem_proto.status import METADATA_KEY, short_message, to_status
 from tandem_server.domain.principals import Caller
 from tandem_server.rpc.authentication import authenticate, authorize
 from tandem_server.rpc.calls import CALLER, HEADERS, Context
@@ -81,7 +81,7 @@ async def _abort(call: Call, error: TandemError) -> None:
     call.code = error.code
     details = to_status(error).SerializeToString()
     sent = ((METADATA_KEY, details), *call.headers.items())
-    await call.context.abort(grpc.StatusCode[error.code], str(error)[:1000], sent)
+    await call.context.abort(grpc.StatusCode[error.code], short_message(error), sent)
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ def validate(request: Message) -> None:
     if wrong := list(_wrong_fields(request)):
         shown = ", ".join(f"{violation.field or 'request'}: {violation.description}" for violation in wrong[:5])
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise InvalidArgument(shown + more, reason="INVALID_FIELDS", fields=wrong[:100])
+        raise InvalidArgument(shown + more, reason="INVALID_FIELDS", fields=wrong)
 
 
 def _wrong_fields(request: Any) -> Iterator[FieldViolation]:

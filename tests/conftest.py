@@ -1,0 +1,154 @@
+"""Real servers, gateways and databases for the tests: every promise is tried from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import secrets
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pymysql
+import pytest
+from sqlalchemy.engine import URL, make_url
+from stack import Stack
+
+from tandem_client import Tandem
+
+ROOT = Path(__file__).parent.parent
+PARTIES = 400
+ROUTES = ",".join(f"p{n}=e{n}" for n in range(PARTIES)) + ",crm=default"
+numbers = itertools.count()
+
+
+def mysql_url() -> URL:
+    """Return where the real MySQL is; `scripts/test` starts it."""
+    told = os.environ.get("TANDEM_TEST_MYSQL_URL")
+    if not told:
+        command = [ROOT / "scripts" / "mysql", "start"]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout.strip()
+        os.environ["TANDEM_TEST_MYSQL_URL"] = told
+    return make_url(told)
+
+
+def ask_mysql(statement: str) -> list[tuple[object, ...]]:
+    url = mysql_url()
+    connection = pymysql.connect(
+        host=url.host, port=url.port or 3306, user=url.username or "root", password=url.password or ""
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+def pytest_report_header() -> str:
+    return f"real MySQL: {ask_mysql('SELECT CONCAT(VERSION(), SPACE(1), @@version_comment)')[0][0]}"
+
+
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session", params=["sqlite", "mysql"])
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def make_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Give fresh databases' URLs by kind, "sqlite" or "mysql"."""
+    made: list[str] = []
+
+    def make(kind: str) -> str:
+        name = f"tandem_{secrets.token_hex(6)}"
+        if kind == "sqlite":
+            return f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('sqlite') / name}.db"
+        ask_mysql(f"CREATE DATABASE {name}")
+        made.append(name)
+        return mysql_url().set(database=name).render_as_string(hide_password=False)
+
+    yield make
+    for name in made:
+        ask_mysql(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="session")
+def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
+    """Give started stacks on a database URL; further settings by keyword, as in pool_size="2"."""
+    made: list[Stack] = []
+
+    def make(url: str, **settings: str) -> Stack:
+        home = tmp_path_factory.mktemp("home")
+        environment = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": ROUTES}
+        environment |= {f"TANDEM_{name.upper()}": value for name, value in settings.items()}
+        stack = Stack(home, environment, grpc=free_address(), http=free_address(), logs=home)
+        made.append(stack)
+        stack.migrate()
+        stack.start()
+        return stack
+
+    yield make
+    for stack in made:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(database: str, make_database: Callable[[str], str], make_stack: Callable[..., Stack]) -> Stack:
+    """One stack a database, shared by all tests that break nothing; each test has a party of its own."""
+    return make_stack(make_database(database))
+
+
+@pytest.fixture
+async def deadline() -> AsyncIterator[None]:
+    """No test waits for ever."""
+    async with asyncio.timeout(120):
+        yield
+
+
+@dataclass
+class Party:
+    """A CRM and the ERP its orders go to; nobody else has either."""
+
+    stack: Stack
+    source: str
+    erp: str
+
+    @property
+    def crm_key(self) -> str:
+        return f"dev:{self.source}:crm"
+
+    @property
+    def erp_key(self) -> str:
+        return f"dev:{self.erp}:erp"
+
+    def crm(self, stack: Stack | None = None) -> Tandem:
+        return Tandem((stack or self.stack).grpc, key=self.crm_key)
+
+    def worker(self, stack: Stack | None = None) -> Tandem:
+        return Tandem((stack or self.stack).grpc, key=self.erp_key)
+
+
+def new_party(stack: Stack) -> Party:
+    number = next(numbers)
+    assert number < PARTIES
+    return Party(stack, f"p{number}", f"e{number}")
+
+
+@pytest.fixture
+def party(stack: Stack) -> Party:
+    return new_party(stack)
+
+
+@pytest.fixture
+async def http(stack: Stack, party: Party) -> AsyncIterator[aiohttp.ClientSession]:
+    """A REST caller with the CRM's key."""
+    headers = {"authorization": f"Bearer {party.crm_key}"}
+    async with aiohttp.ClientSession(stack.http, headers=headers) as session:
+        yield session

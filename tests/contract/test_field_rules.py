@@ -1,0 +1,98 @@
+"""Every field rule of the contract, made from the descriptors, is kept by the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+
+from contract.samples import Broken, broken_requests, valid
+from tandem_proto.catalogue import Method, methods
+from tandem_proto.errors import InvalidArgument, TandemError
+from tandem_proto.status import METADATA_KEY, from_status
+
+CASES = list(broken_requests())
+UPDATES = {method for method in methods() if "update_mask" in method.request.DESCRIPTOR.fields_by_name}
+
+
+async def refusal(target: str, method: Method, request: Message) -> TandemError | None:
+    """Make the call and return how it was refused."""
+    async with grpc.aio.insecure_channel(target, options=[("grpc.max_send_message_length", -1)]) as channel:
+        wire: dict[str, Any] = {
+            "request_serializer": method.request.SerializeToString,
+            "response_deserializer": method.response.FromString,
+        }
+        try:
+            if method.unary:
+                await channel.unary_unary(method.path, **wire)(request, timeout=20)
+            else:
+                await anext(aiter(channel.unary_stream(method.path, **wire)(request, timeout=20)))
+        except grpc.aio.AioRpcError as error:
+            details = dict(error.trailing_metadata() or ()).get(METADATA_KEY)
+            assert details is None or isinstance(details, bytes)
+            return from_status(error.code().name, error.details() or "", details)
+    return None
+
+
+def masked(request: Any, field: str) -> None:
+    """Let an update be about the broken field, since it is asked about nothing else."""
+    resource, _, path = field.partition(".")
+    if path and resource in request.DESCRIPTOR.fields_by_name:
+        request.update_mask.paths.append(path.split(".")[0].split("[")[0])
+
+
+def test_every_method_has_rules() -> None:
+    assert {case.method for case in CASES} == set(methods())
+    assert len(CASES) > 250
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_a_broken_rule_is_refused_naming_the_field(stack: Any, case: Broken) -> None:
+    request = valid(case.method.request.DESCRIPTOR)
+    case.spoil(request)
+    if case.method in UPDATES:
+        masked(request, case.field)
+        if ".external_id" in case.field or ".currency" in case.field:
+            return await nothing_but_a_refusal(stack, case, request)
+    error = await refusal(stack.grpc, case.method, request)
+    assert isinstance(error, InvalidArgument), error
+    named = {wrong.field for wrong in error.fields}
+    assert case.field in named or case.rule == "oneof", named
+    return None
+
+
+async def nothing_but_a_refusal(stack: Any, case: Broken, request: Message) -> None:
+    error = await refusal(stack.grpc, case.method, request)
+    assert isinstance(error, InvalidArgument), error
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("method", sorted(set(methods()) - UPDATES, key=lambda m: m.path), ids=lambda m: m.name)
+async def test_all_wrong_fields_are_named_at_once(stack: Any, method: Method) -> None:
+    by_field: dict[str, Broken] = {}
+    for case in CASES:
+        if case.method == method and case.rule not in ("required", "min_items", "max_items", "unique"):
+            by_field.setdefault(case.field, case)
+    fields = sorted(by_field)
+    for some in (fields[start : start + 20] for start in range(0, len(fields), 20)):
+        request = valid(method.request.DESCRIPTOR)
+        for field in some:
+            by_field[field].spoil(request)
+        error = await refusal(stack.grpc, method, request)
+        assert isinstance(error, InvalidArgument), error
+        assert set(some) <= {wrong.field for wrong in error.fields}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_more_wrong_fields_than_a_reply_can_name_are_counted(stack: Any) -> None:
+    method = next(method for method in methods() if method.name == "CreateOrder")
+    request: Any = valid(method.request.DESCRIPTOR)
+    for _ in range(1999):
+        request.order.lines.add()
+    error = await refusal(stack.grpc, method, request)
+    assert isinstance(error, InvalidArgument), error
+    assert len(error.fields) > 20
+    assert len(error.fields) + int(error.metadata["omitted_fields"]) == 1999 * 3
