@@ -28,6 +28,5 @@ class Settings:
         try:
             return cls(found["TANDEM_GRPC"], found["TANDEM_CRM_KEY"], found["TANDEM_ERP_KEY"])
         except KeyError as missing:
-            raise SystemExit(
-                f"{missing.args[0]} is neither in the environment nor in {file}: is Tandem running? scripts/run starts it"
-            ) from None
+            told = f"{missing.args[0]} is neither in the environment nor in {file}"
+            raise SystemExit(f"{told}: is Tandem running? scripts/run starts it") from None
