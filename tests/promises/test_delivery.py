@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from itertools import pairwise
 
 import grpc
@@ -20,6 +20,7 @@ from tandem.erp.v1.delivery_requests_pb2 import (
     Acknowledgement,
     AcknowledgementOutcome,
     PullOrdersRequest,
+    PullOrdersResponse,
     Rejection,
     RejectionOutcome,
 )
@@ -153,29 +154,24 @@ async def test_promise_7_a_worker_never_holds_more_than_it_asked_for(party: Part
     async with party.crm() as crm:
         await hand_over(crm, 40)
     key = (("authorization", f"Bearer {party.erp_key}"),)
+    held: list[Delivery] = []
     async with grpc.aio.insecure_channel(party.stack.grpc) as channel, party.worker() as worker:
-        stub = ErpServiceStub(channel)
-        call = stub.PullOrders(PullOrdersRequest(worker="slow", max_outstanding=7, batch_size=3), metadata=key)
-        await asyncio.sleep(1)
-        held = await read_for(call, 2)
+        request = PullOrdersRequest(worker="slow", max_outstanding=7, batch_size=3)
+        call = ErpServiceStub(channel).PullOrders(request, metadata=key)
+        await asyncio.sleep(1.5)
+        reading = asyncio.create_task(read_into(held, call))
+        await asyncio.sleep(1.5)
         assert len(held) == 7
         assert await outcomes(worker, held[:4]) == {"ACKNOWLEDGED"}
-        assert len(await read_for(call, 2)) == 4
+        await asyncio.sleep(1.5)
+        assert len(held) == 11
         call.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
-async def read_for(call: grpc.aio.UnaryStreamCall, seconds: float) -> list[Delivery]:
-    """Return what comes within *seconds*."""
-    found: list[Delivery] = []
-
-    async def read() -> None:
-        while (batch := await call.read()) is not grpc.aio.EOF:
-            found.extend(batch.deliveries)
-
-    reading = asyncio.create_task(read())
-    await asyncio.sleep(seconds)
-    reading.cancel()
-    return found
+async def read_into(held: list[Delivery], call: AsyncIterable[PullOrdersResponse]) -> None:
+    async for batch in call:
+        held.extend(batch.deliveries)
 
 
 async def test_promise_8_work_may_take_longer_than_a_lease(party: Party) -> None:
