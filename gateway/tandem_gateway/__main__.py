@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 
@@ -14,7 +15,7 @@ from tandem_gateway.settings import Settings
 
 
 def main() -> None:
-    """Run the command line; exits with 2 and what is wrong if a setting does not fit."""
+    """Run the command line; exits with 2 if a setting does not fit, with 1 if the address cannot be served."""
     parser = argparse.ArgumentParser(prog="tandem-gateway", description="Tandem's REST gateway.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve REST until SIGTERM")
@@ -27,8 +28,12 @@ def main() -> None:
     if command == "settings":
         sys.stdout.writelines(f"{line}\n" for line in settings.lines())
         return
+    gc.freeze()  # what lives as long as the process need not be looked at again and again
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    uvloop.run(serve(settings))
+    try:
+        uvloop.run(serve(settings))
+    except OSError as error:
+        parser.exit(1, f"cannot serve on {settings.http_listen}: {error.strerror}\n")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ class Edge:
         except grpc.aio.AioRpcError as error:
             told = from_rpc(error, match.route.endpoint.body if match else "")
             response = problem(told, path, to_headers(error.initial_metadata(), error.trailing_metadata()))
+        except ConnectionError:  # the caller left while a stream was written
+            raise
         except Exception as error:  # noqa: BLE001 -- the outermost guard: only an id leaves
             response = problem(unexpected(error), path)
         finally:

@@ -112,7 +112,7 @@ def from_rpc(error: grpc.aio.AioRpcError, body: str = "") -> TandemError:
     code = error.code().name
     details = dict(error.trailing_metadata()).get(METADATA_KEY)
     told = from_status(code, error.details() or "", details if isinstance(details, bytes) else None)
-    if told.reason == code and details is None:
+    if details is None:
         return _in_our_words(told)
     told.fields = tuple(FieldViolation(f.field.removeprefix(f"{body}."), f.description) for f in told.fields)
     return told

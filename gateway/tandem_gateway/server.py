@@ -32,7 +32,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("a reply is on its way already")
         first_line = (message or "unreadable").strip().splitlines()[0]
-        response = problem(InvalidArgument(f"This is not HTTP: {first_line}", reason="NOT_HTTP"), "/")
+        response = problem(InvalidArgument(f"This cannot be read as HTTP: {first_line}", reason="NOT_HTTP"), "/")
         response.force_close()
         return response
 

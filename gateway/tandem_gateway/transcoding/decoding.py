@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from tandem_gateway.errors import Findings
 from tandem_gateway.transcoding import values
+from tandem_proto.errors import InvalidArgument
 
 Fill = Callable[[Any, Any, str, Findings], None]
 """Puts JSON into a message: fill(message, what JSON held, path, findings)."""
@@ -24,6 +25,7 @@ class Field:
     def __init__(self, descriptor: FieldDescriptor) -> None:
         self.descriptor = descriptor
         self.name = str(descriptor.name)
+        self.oneof = str(descriptor.containing_oneof.name) if descriptor.containing_oneof else ""
         self.fill = _filler(descriptor)
 
     @property
@@ -40,6 +42,13 @@ class Decoder:
         self.name = str(message.name)
         self.fields: dict[str, Field] = {}
 
+    def read(self, message: Message, document: Any, findings: Findings) -> None:
+        """Put a whole JSON *document* into *message*; raises InvalidArgument if it is nested too deeply."""
+        try:
+            self.fill(message, document, "", findings)
+        except RecursionError:
+            raise InvalidArgument("The body is nested too deeply.", reason="NOT_JSON") from None
+
     def fill(self, message: Message, value: Any, prefix: str, findings: Findings) -> None:
         """Put the JSON object *value* into *message*; null is as good as absent. Paths in *findings* get *prefix*."""
         if type(value) is not dict:
@@ -51,6 +60,8 @@ class Decoder:
                 findings.add(prefix + key, f"is not a field of {self.name}")
             elif key != field.name and field.name in value:
                 findings.add(prefix + key, f"is there twice, also as {field.name}")
+            elif item is not None and field.oneof and message.WhichOneof(field.oneof):
+                findings.add(prefix + key, f"cannot be there with {message.WhichOneof(field.oneof)}")
             elif item is not None:
                 field.fill(message, item, prefix + field.name, findings)
 

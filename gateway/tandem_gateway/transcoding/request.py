@@ -55,8 +55,10 @@ class RequestReader:
     def read(self, incoming: Incoming) -> Message:
         """Return the request message; raises InvalidArgument that names every wrong field."""
         request, findings = self._message(), Findings()
-        self._read_body(request, incoming.body, findings)
+        told = self._read_body(request, incoming.body, findings)
         self._read_query(request, incoming.query, findings)
+        if self._patch and not request.HasField("update_mask"):
+            request.update_mask.paths.extend(told)  # type: ignore[attr-defined]  # seen in the descriptor
         for path, text in incoming.variables.items():
             self._bind(request, path, text, "the path", findings)
         self._read_if_match(request, incoming.if_match, findings)
@@ -69,31 +71,27 @@ class RequestReader:
             return False
         return bool(etag.descriptor.type == FieldDescriptor.TYPE_STRING and not etag.descriptor.is_repeated)
 
-    def _read_body(self, request: Any, body: bytes, findings: Findings) -> None:
+    def _read_body(self, request: Message, body: bytes, findings: Findings) -> list[str]:
+        """Fill what the body fills, and return the names of the fields that it has."""
         if not self._body:
             if body:
                 raise InvalidArgument("This request takes no body.", reason="NO_BODY_EXPECTED")
-            return
+            return []
         document = json.loads(body)
-        if self._body == "*":
-            self._decoder.fill(request, document, "", findings)
-            return
-        field = self._decoder.fields[self._body]
-        part = getattr(request, field.name)
-        part.SetInParent()
-        if field.below:
-            field.below.fill(part, document, "", findings)
-            if self._patch and type(document) is dict:
-                names = [field.below.fields[name].name for name in document if name in field.below.fields]
-                request.update_mask.paths.extend(names)
+        message, fields = request, self._decoder
+        if self._body != "*":
+            field = self._decoder.fields[self._body]
+            message, fields = getattr(request, field.name), field.below or self._decoder
+            message.SetInParent()
+        fields.read(message, document, findings)
+        names = document if isinstance(document, dict) else ()  # what is no object is a finding by now
+        return [fields.fields[name].name for name in names if name in fields.fields]
 
     def _read_query(self, request: Message, query: str, findings: Findings) -> None:
         given: dict[str, list[str]] = {}
         for pair in filter(None, query.split("&")):
             name, _, text = pair.replace("+", " ").partition("=")
             given.setdefault(decode(name), []).append(decode(text))
-        if "update_mask" in given and self._patch:
-            request.ClearField("update_mask")
         for name, texts in given.items():
             self._read_parameter(request, name, texts, findings)
 
