@@ -63,6 +63,7 @@ def test_query_parameters_fill_the_rest() -> None:
     [
         ("nope=1&page_size=x", ["nope", "page_size"]),
         ("page_size=1&page_size=2", ["page_size"]),
+        ("page_size=1&pageSize=2", ["page_size"]),
         ("status=OLD", ["status[0]"]),
         ("created_after.seconds=1", ["created_after.seconds"]),
         ("created_after=", ["created_after"]),

@@ -91,7 +91,10 @@ class RequestReader:
         given: dict[str, list[str]] = {}
         for pair in filter(None, query.split("&")):
             name, _, text = pair.replace("+", " ").partition("=")
-            given.setdefault(decode(name), []).append(decode(text))
+            found = _walk(request, self._decoder, decode(name))
+            given.setdefault(found[2] if found else decode(name), []).append(
+                decode(text)
+            )  # both names of a field count
         for name, texts in given.items():
             self._read_parameter(request, name, texts, findings)
 
