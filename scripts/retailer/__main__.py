@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from retailer import sample
 from retailer.books import Stored, stored
 from retailer.crm import Crm
 from retailer.display import show
@@ -22,6 +21,7 @@ from retailer.erp import Erp
 from retailer.invoices import Invoice, grouped, read
 from retailer.progress import bars
 from retailer.report import Report, report
+from retailer.sample import rows
 from retailer.settings import Settings
 from tandem_client import OrderStatus, Tandem, TandemError
 
@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="the table of orders")
     file = parser.parse_args().file
     settings = Settings.read()
-    invoices = grouped(read(file) if file else sample.rows())
+    invoices = grouped(read(file) if file else rows())
     result, failure = None, ""
     try:
         result = asyncio.run(play(settings, invoices))

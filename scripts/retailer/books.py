@@ -53,7 +53,7 @@ class Totals(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """One order as Tandem shows it to the CRM; `order` is without its lines."""
+    """One order as Tandem shows it to the CRM; `order` holds what matters beside the entry."""
 
     entry: Entry
     order: Order
@@ -65,6 +65,16 @@ async def stored(crm: Tandem, numbers: Collection[str]) -> dict[str, Stored]:
     async for order in crm.orders.list():
         if order.external_id in numbers:
             entry = Entry(order.customer_external_id, len(order.lines), Decimal(order.total))
-            order.ClearField("lines")
-            found[order.external_id] = Stored(entry, order)
+            found[order.external_id] = Stored(entry, _abridged(order))
     return found
+
+
+def _abridged(order: Order) -> Order:
+    """Return a copy of a few fields: a message that came on a page keeps the whole page in memory."""
+    return Order(
+        id=order.id,
+        external_id=order.external_id,
+        ordered_at=order.ordered_at,
+        status=order.status,
+        erp_document=order.erp_document,
+    )

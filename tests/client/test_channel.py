@@ -3,8 +3,8 @@
 import json
 
 from tandem_client.caller import KEYED
-from tandem_client.channel import service_config
 from tandem_proto.catalogue import methods
+from tandem_proto.channel import service_config
 
 
 def repeated() -> set[str]:

@@ -7,11 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from retailer import sample
 from retailer.books import Entry
 from retailer.countries import CODES
 from retailer.crm import order
 from retailer.invoices import COLUMNS, Invoice, amount, grouped, read
+from retailer.sample import rows
 
 
 def row(number: str = "536365", quantity: str = "6", price: str = "2.55", **others: str) -> dict[str, str]:
@@ -90,7 +90,7 @@ def test_another_table_is_refused_by_name_of_what_is_missing(tmp_path: Path) -> 
 
 
 def test_the_sample_is_always_the_same_and_has_every_fault() -> None:
-    invoices = grouped(sample.rows())
-    assert invoices == grouped(sample.rows())
+    invoices = grouped(rows())
+    assert invoices == grouped(rows())
     assert Counter(i.kind for i in invoices if not i.valid).keys() == {"sale", "credit note", "adjustment"}
     assert sum(i.valid for i in invoices) > len(invoices) / 2

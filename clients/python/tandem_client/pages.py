@@ -9,7 +9,7 @@ import grpc
 
 from tandem_client.caller import Caller
 
-PAGE_SIZE = 500
+PAGE_SIZE = 100
 """Items a page where the caller does not say; a page also ends at 1 MiB."""
 
 
