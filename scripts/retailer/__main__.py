@@ -80,4 +80,7 @@ def _first(failures: ExceptionGroup[Exception]) -> Exception:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("stopped; run it again to go on where it was")
