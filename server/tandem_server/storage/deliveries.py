@@ -15,12 +15,21 @@ from tandem_server.storage.database import Transaction
 from tandem_server.storage.dialects import MYSQL_FAMILY, claimable
 from tandem_server.storage.tables import deliveries, orders
 
+STATE = (
+    *("order_id", "erp", "revision", "leased_revision", "acked_revision", "lease_token", "leased_by", "acked_token"),
+    *("attempts", "failures", "bytes", "next_seq", "dead_at"),
+)
+"""What decides what may happen to a delivery."""
+
 HEAD = ("id", "customer_id", "status", "version", "erp_document", "cancel_requested_at", "shipments", "invoice_numbers")
 """What the ERP's words may change of an order."""
 
+STATES = select(*(deliveries.c[name] for name in STATE))
+HEADS = select(*(orders.c[name] for name in HEAD))
+
 
 async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -> Sequence[Row[Any]]:
-    """Lock up to *limit* orders that *erp* can have now, longest waiting first, and return their rows in that order.
+    """Lock up to *limit* orders that *erp* can have now, longest waiting first, and return their STATE in that order.
 
     Selecting the key alone keeps to the claim's index: a claim that reads more may scan the table, and then it locks
     what it does not take.
@@ -33,31 +42,26 @@ async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -
         .limit(limit)
     )
     ids = [row.order_id for row in await tx.rows(claimable(found, "ix_deliveries_claim", skip_locked=skip_locked))]
-    rows = (
-        {row.order_id: row for row in await tx.rows(select(deliveries).where(deliveries.c.order_id.in_(ids)))}
-        if ids
-        else {}
-    )
+    if not ids:
+        return []
+    rows = {row.order_id: row for row in await tx.rows(STATES.where(deliveries.c.order_id.in_(ids)))}
     return [rows[order_id] for order_id in ids]
 
 
 async def lock(tx: Transaction, erp: str, ids: Iterable[str]) -> dict[str, Row[Any]]:
-    """Lock the orders of *erp* among *ids*, in the order of their ids, and return their rows by id."""
-    query = (
-        select(deliveries)
-        .where(deliveries.c.order_id.in_(sorted(set(ids))))
-        .order_by(deliveries.c.order_id)
-        .with_for_update()
-    )
+    """Lock the orders of *erp* among *ids*, in the order of their ids, and return their STATE by id."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    query = STATES.where(deliveries.c.order_id.in_(wanted)).order_by(deliveries.c.order_id).with_for_update()
     for family in MYSQL_FAMILY:
         query = query.with_hint(deliveries, "FORCE INDEX (PRIMARY)", family)
     return {row.order_id: row for row in await tx.rows(query) if row.erp == erp}
 
 
 async def heads(tx: Transaction, ids: Iterable[str]) -> dict[str, Row[Any]]:
-    """Return of the orders with *ids*, which must be locked, the columns of HEAD, by id."""
-    query = select(*(orders.c[name] for name in HEAD)).where(orders.c.id.in_(sorted(ids)))
-    return {row.id: row for row in await tx.rows(query)}
+    """Return of the orders with *ids*, which must be locked, HEAD, by id."""
+    return {row.id: row for row in await tx.rows(HEADS.where(orders.c.id.in_(sorted(ids))))}
 
 
 async def owners(tx: Transaction, erp: str, documents: Iterable[str]) -> dict[str, str]:

@@ -1,0 +1,44 @@
+"""How whoever dials Tandem reconnects and repeats: gRPC's own means, told from the contract."""
+
+from __future__ import annotations
+
+import json
+
+from tandem_proto.catalogue import methods
+
+RETRY_POLICY = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+"""UNAVAILABLE is repeated and nothing else is (AIP-194)."""
+
+
+def channel_options(request_bytes: int) -> list[tuple[str, int | str]]:
+    """Return the options of every channel to a server; requests of up to *request_bytes* are kept for a repetition."""
+    return [
+        ("grpc.service_config", service_config()),
+        ("grpc.max_receive_message_length", 8 << 20),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.per_rpc_retry_buffer_size", request_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.max_pings_without_data", 0),  # a pull receives for hours and sends nothing
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1_000),  # a server that is back is found within a second
+    ]
+
+
+def service_config() -> str:
+    """Return gRPC's service config: calls spread over all servers, and what may be repeated is, with back-off."""
+    names = [
+        {"service": method.service, "method": method.name} for method in methods() if method.unary and method.repeatable
+    ]
+    config = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": names, "retryPolicy": RETRY_POLICY}],
+    }
+    return json.dumps(config)

@@ -1,0 +1,98 @@
+"""What the ERP has stored: acknowledged by the latest holder of a lease, with the ERP's own document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from tandem_server.domain.lifecycle import Status
+from tandem_server.domain.principals import Caller
+from tandem_server.storage import customers, deliveries
+from tandem_server.storage.database import Transaction
+from tandem_server.storage.events import EventType
+from tandem_server.usecases.held import Held, hold, store
+
+
+class Acknowledgement(NamedTuple):
+    """The ERP has stored an order, durably; `customer_number` is its own number for the customer."""
+
+    order_id: str
+    lease_token: str
+    erp_document: str = ""
+    customer_number: str = ""
+
+
+class Outcome(StrEnum):
+    """What became of an acknowledgement."""
+
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    ALREADY_ACKNOWLEDGED = "ALREADY_ACKNOWLEDGED"
+    STALE_LEASE = "STALE_LEASE"
+    DOCUMENT_CONFLICT = "DOCUMENT_CONFLICT"
+    DOCUMENT_REQUIRED = "DOCUMENT_REQUIRED"
+    NOT_FOUND = "NOT_FOUND"
+
+
+async def acknowledge(tx: Transaction, caller: Caller, items: Sequence[Acknowledgement]) -> list[Outcome]:
+    """Acknowledge orders, one outcome an item; an item that fails changes nothing and spoils no other.
+
+    Two acknowledgements that race for one document meet at the unique key: the later unit runs again and finds it.
+    """
+    found = await hold(tx, caller.erp, (item.order_id for item in items))
+    owners = await deliveries.owners(tx, caller.erp, (item.erp_document for item in items if item.erp_document))
+    now = await tx.now()
+    outcomes: list[Outcome] = []
+    numbers: dict[str, str] = {}
+    for item in items:
+        held = found.get(item.order_id)
+        outcome = _judge(held, item, owners) if held else Outcome.NOT_FOUND
+        if held and outcome is Outcome.ACKNOWLEDGED:
+            _acknowledge(held, item, now)
+            if item.erp_document:
+                owners[item.erp_document] = held.id
+            if item.customer_number:
+                numbers[held.order["customer_id"]] = item.customer_number
+        outcomes.append(outcome)
+    await store(tx, caller, found.values())
+    await customers.link(tx, numbers)
+    return outcomes
+
+
+def _judge(held: Held, item: Acknowledgement, owners: dict[str, str]) -> Outcome:
+    token, document, known = item.lease_token, item.erp_document, held.order["erp_document"]
+    latest = token == held.delivery["lease_token"]
+    if not latest and token != held.delivery["acked_token"]:
+        return Outcome.STALE_LEASE
+    taken = known is not None or not latest or document in owners
+    if document and taken and document != known:
+        return Outcome.DOCUMENT_CONFLICT
+    if not latest:
+        return Outcome.ALREADY_ACKNOWLEDGED
+    if not document and known is None and not held.calls_off:
+        return Outcome.DOCUMENT_REQUIRED
+    return Outcome.ACKNOWLEDGED
+
+
+def _acknowledge(held: Held, item: Acknowledgement, now: datetime) -> None:
+    order, delivery = held.order, held.delivery
+    cancelled = held.calls_off
+    if cancelled:
+        order.update(status=Status.CANCELLED.value, cancel_requested_at=None)
+    elif order["status"] == Status.NEW:
+        order["status"] = Status.ACKNOWLEDGED.value
+    if item.erp_document and order["erp_document"] is None:
+        order["erp_document"] = item.erp_document
+    delivery.update(
+        acked_revision=delivery["leased_revision"],
+        acked_token=item.lease_token,
+        available_at=now if held.went_on else None,
+        failures=0,
+        dead_at=None,
+        last_code="",
+        last_error="",
+    )
+    held.end_lease()
+    told = {"erp_document": item.erp_document, "customer_number": item.customer_number}
+    held.tell(EventType.ACKNOWLEDGED, **told, cancel=cancelled or "")

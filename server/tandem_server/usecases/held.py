@@ -1,0 +1,66 @@
+"""Orders under their locks: what a unit of work finds, changes and tells of them."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable
+from typing import Any
+
+from tandem_server.domain.principals import Caller
+from tandem_server.storage import deliveries, events
+from tandem_server.storage.database import Transaction
+from tandem_server.storage.events import Event, EventType
+
+
+class Held:
+    """One locked order. What is set in `delivery` or `order` is read back from there, and stored by `store`."""
+
+    def __init__(self, delivery: Any, order: Any = None) -> None:
+        self.id: str = delivery.order_id
+        self.delivery: ChainMap[str, Any] = ChainMap({}, delivery._asdict())
+        self.order: ChainMap[str, Any] = ChainMap({}, order._asdict() if order else {})
+        self.events: list[Event] = []
+
+    @property
+    def went_on(self) -> bool:
+        """The order was changed after it was leased."""
+        return bool(self.delivery["revision"] > self.delivery["leased_revision"])
+
+    @property
+    def calls_off(self) -> bool:
+        """The latest lease was for a cancel that the CRM asked for and still does."""
+        return self.order["cancel_requested_at"] is not None and not self.went_on
+
+    def tell(self, event: EventType, /, **detail: Any) -> None:
+        """Write a line of the timeline, with what is not empty of *detail*."""
+        told = {name: value for name, value in detail.items() if value not in (None, "", [])}
+        seq, attempt = self.delivery["next_seq"], self.delivery["attempts"]
+        revision = self.delivery["leased_revision"] or self.delivery["revision"]
+        self.events.append(Event(self.id, seq, event, revision, attempt, told))
+        self.delivery["next_seq"] = seq + 1
+
+    def end_lease(self) -> None:
+        """Take the order from whoever holds it."""
+        self.delivery.update(lease_token=None, lease_expires_at=None, leased_by=None)
+
+
+async def hold(tx: Transaction, erp: str, ids: Iterable[str]) -> dict[str, Held]:
+    """Lock the orders of *erp* among *ids* and return them by id."""
+    rows = await deliveries.lock(tx, erp, ids)
+    heads = await deliveries.heads(tx, rows) if rows else {}
+    return {order_id: Held(row, heads[order_id]) for order_id, row in rows.items()}
+
+
+async def store(tx: Transaction, caller: Caller, all_held: Iterable[Held]) -> None:
+    """Store what was changed and told of orders; a changed order counts its version."""
+    changed = [held for held in all_held if held.delivery.maps[0]]
+    now = await tx.now()
+    for held in changed:
+        if held.order.maps[0]:
+            held.order.update(version=held.order["version"] + 1, updated_at=now)
+    await deliveries.store(
+        tx,
+        {held.id: held.delivery.maps[0] for held in changed},
+        {held.id: held.order.maps[0] for held in changed if held.order.maps[0]},
+    )
+    await events.append(tx, caller, (event for held in changed for event in held.events))
