@@ -17,17 +17,17 @@ class CompileContract(BuildHookInterface):
     """Compiles `tandem/**/*.proto` into `gen/`, with type stubs, before hatchling looks for files."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make `gen/` anew; a contract that does not compile fails the build."""
+        """Make `gen/` anew; a contract that does not compile fails the build and leaves the old one."""
         root = Path(self.root)
-        out = root / "gen"
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
-        with TemporaryDirectory() as scratch:
-            rules = Path(scratch) / "validate.binpb"
+        with TemporaryDirectory(dir=root, prefix="gen.") as scratch:
+            rules, out = Path(scratch) / "validate.binpb", Path(scratch) / "gen"
             rules.write_bytes(validation_rules().SerializeToString())
+            out.mkdir()
             compile_contract(root, out, rules)
-        for package in ("tandem", "buf"):
-            (out / package / "py.typed").touch()
+            for package in ("tandem", "buf"):
+                (out / package / "py.typed").touch()
+            shutil.rmtree(root / "gen", ignore_errors=True)
+            out.rename(root / "gen")
 
 
 def compile_contract(root: Path, out: Path, rules: Path) -> None:

@@ -114,7 +114,7 @@ async def test_promise_1_what_was_said_to_be_done_survives_kill_9(
 
 async def until_all_are_acknowledged(stack: Stack, ledger: Ledger) -> None:
     """What was lost twice backs off for half a minute: it is fetched sooner."""
-    while len(ledger.acknowledged) < ORDERS:  # noqa: ASYNC110 - the ledger is plain, and this is a test
+    while len(ledger.acknowledged) < ORDERS:
         await asyncio.sleep(1)
         change_database(stack, "UPDATE deliveries SET available_at = lease_expires_at WHERE lease_token IS NOT NULL")
 
