@@ -8,12 +8,12 @@ from tandem_proto.catalogue import methods
 
 RETRY_POLICY = {
     "maxAttempts": 5,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "2s",
-    "backoffMultiplier": 2,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "5s",
+    "backoffMultiplier": 3,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-"""UNAVAILABLE is repeated and nothing else is (AIP-194)."""
+"""UNAVAILABLE is repeated and nothing else is (AIP-194), for the 7 s that a server may take to come back."""
 
 
 def channel_options(request_bytes: int) -> list[tuple[str, int | str]]:
@@ -27,7 +27,7 @@ def channel_options(request_bytes: int) -> list[tuple[str, int | str]]:
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.max_pings_without_data", 0),  # a pull receives for hours and sends nothing
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 5_000),  # which is how long connecting may take
         ("grpc.max_reconnect_backoff_ms", 1_000),  # a server that is back is found within a second
     ]
 

@@ -23,6 +23,9 @@ from tandem_server.rpc.validation import validate
 
 log = logging.getLogger("tandem.calls")
 
+PUSHBACK = "grpc-retry-pushback-ms"
+"""When a client of gRPC is to repeat a call (gRFC A6), which does not read RetryInfo."""
+
 OPEN_SERVICES = ("/grpc.health.v1.Health/",)
 """Services that need no key."""
 
@@ -80,7 +83,8 @@ async def errors(call: Call) -> AsyncIterator[None]:
 async def _abort(call: Call, error: TandemError) -> None:
     call.code = error.code
     details = to_status(error).SerializeToString()
-    sent = ((METADATA_KEY, details), *call.headers.items())
+    pushback = {} if error.retry_after is None else {PUSHBACK: str(round(error.retry_after * 1000))}
+    sent = ((METADATA_KEY, details), *pushback.items(), *call.headers.items())
     await call.context.abort(grpc.StatusCode[error.code], short_message(error), sent)
 
 
