@@ -142,7 +142,7 @@ def write_environment(stack: Stack) -> Path:
 
 def greeting(stack: Stack, environment: Path) -> str:
     """Return what `scripts/run` says when all is up: three commands to try."""
-    key = f'-H "authorization: Bearer {KEYS["TANDEM_CRM_KEY"]}"'
+    key = f'-H "authorization: Bearer {KEYS["TANDEM_CRM_KEY"]}" -H "content-type: application/json"'
     customer = '{"external_id":"17850","name":"Ada"}'
     order = (
         '{"external_id":"536365","customer_external_id":"17850","currency":"GBP",'

@@ -32,7 +32,7 @@ def mysql_url() -> URL:
     """Return where the real MySQL is; `scripts/test` starts it."""
     told = os.environ.get("TANDEM_TEST_MYSQL_URL")
     if not told:
-        command = [ROOT / "scripts" / "mysql", "start"]
+        command = [str(ROOT / "scripts" / "mysql"), "start"]
         told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout.strip()
         os.environ["TANDEM_TEST_MYSQL_URL"] = told
     return make_url(told)

@@ -28,7 +28,6 @@ class Settings(BaseSettings):
     http_grace_seconds: float = Field(default=8, ge=0, description="time for running requests to end at a stop")
     http_call_seconds: float = Field(default=35, gt=0, description="deadline of a call; above the longest long poll")
     http_ready_seconds: float = Field(default=1, gt=0, description="time for the server to say that it is ready")
-    grpc_message_bytes: int = Field(default=8 << 20, gt=0, description="largest message from the server")
 
     @property
     def listen_address(self) -> tuple[str, int]:

@@ -36,7 +36,7 @@ def run(command: str) -> None:
     """Run *command* with the settings of the environment."""
     if command == "settings":
         for name, default, meaning in Settings.described():
-            sys.stdout.write(f"{name:28} {default or '-':24} {meaning}\n")
+            sys.stdout.write(f"{name}={default}  # {meaning}\n")
         return
     settings = Settings().with_home()
     if command == "migrate":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buf.validate import validate_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -68,7 +68,7 @@ def is_plain(field: FieldDescriptor) -> bool:
     return kind is not None and not kind.full_name.startswith("google.") and not kind.GetOptions().map_entry
 
 
-def valid(descriptor: Descriptor) -> Message:
+def valid(descriptor: Any) -> Message:
     """Return the smallest message that keeps every rule of its fields."""
     message = GetMessageClass(descriptor)()
     one_of = descriptor.GetOptions().Extensions[validate_pb2.message].oneof
@@ -108,7 +108,7 @@ def broken_requests() -> Iterator[Broken]:
         yield from broken_fields(method, method.request.DESCRIPTOR, "", lambda request: request)
 
 
-def broken_fields(method: Method, descriptor: Descriptor, prefix: str, reach: Callable[[Any], Any]) -> Iterator[Broken]:
+def broken_fields(method: Method, descriptor: Any, prefix: str, reach: Callable[[Any], Any]) -> Iterator[Broken]:
     for field in descriptor.fields:
         path = prefix + field.name
         for rule, at, spoil in spoilers(field, rules_of(field)):

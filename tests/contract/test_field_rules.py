@@ -70,7 +70,7 @@ async def nothing_but_a_refusal(stack: Any, case: Broken, request: Message) -> N
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("method", sorted(set(methods()) - UPDATES, key=lambda m: m.path), ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [m for m in methods() if m not in UPDATES], ids=lambda m: m.name)
 async def test_all_wrong_fields_are_named_at_once(stack: Any, method: Method) -> None:
     by_field: dict[str, Broken] = {}
     for case in CASES:

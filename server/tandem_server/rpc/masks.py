@@ -39,8 +39,10 @@ def masked_fields(request: Any) -> list[str]:
 
 def check_mask(request: Any, resource: FieldDescriptor) -> Iterator[FieldViolation]:
     """Yield what is wrong with the mask of *request*: unknown fields, and fields that nobody can change."""
+    assert resource.message_type is not None
+    fields = resource.message_type.fields_by_name
     for path in request.update_mask.paths:
-        field = resource.message_type.fields_by_name.get(path)
+        field = fields.get(path)
         if field is None:
             yield FieldViolation(MASK, f"{resource.name} has no field {path}")
         elif has(field, OUTPUT_ONLY) or has(field, IMMUTABLE):
