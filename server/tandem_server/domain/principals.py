@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tandem_proto.errors import PermissionDenied
 
 CRM = frozenset({"customers:read", "customers:write", "orders:read", "orders:write"})
-ERP = frozenset({"deliveries:read", "deliveries:write", "status:write"})
+ERP = frozenset({"deliveries:read", "deliveries:write", "deliveries:replay", "status:write"})
 READS = frozenset({"customers:read", "orders:read", "deliveries:read"})
 
 SCOPES: dict[str, frozenset[str]] = {
@@ -15,7 +15,7 @@ SCOPES: dict[str, frozenset[str]] = {
     "erp": ERP,
     "integration": CRM,
     "reports": frozenset({"customers:read", "orders:read"}),
-    "operator": READS,
+    "operator": READS | {"deliveries:replay"},
     "admin": CRM | ERP,
 }
 """What each role may do."""
