@@ -1,0 +1,38 @@
+"""What the databases of the tests are, and that the migrations make what the queries expect."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from conftest import ask_mysql
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tandem_server.migrations import migrate
+from tandem_server.storage.tables import metadata
+
+
+def test_the_mysql_run_is_on_mysql() -> None:
+    ((version, comment),) = ask_mysql("SELECT VERSION(), @@version_comment")
+    major, minor = re.findall(r"\d+", str(version))[:2]
+    assert (int(major), int(minor)) >= (8, 4)
+    assert "mariadb" not in f"{version} {comment}".lower()
+
+
+async def test_migrations_make_the_tables(database: str, make_database: Callable[[str], str]) -> None:
+    url = make_database(database)
+    await asyncio.to_thread(migrate, url)
+    await asyncio.to_thread(migrate, url)
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+def differences(connection: Connection) -> list[Any]:
+    return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": False}), metadata))
