@@ -19,6 +19,12 @@ class Status(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+AMENDABLE = frozenset({Status.NEW, Status.ACKNOWLEDGED, Status.PROCESSING})
+"""Where the CRM may still change an order."""
+
+CANCELLABLE = AMENDABLE | {Status.PARTIALLY_SHIPPED}
+"""Where the CRM may still call an order off."""
+
 RANK = {status: rank for rank, status in enumerate(Status)}
 
 

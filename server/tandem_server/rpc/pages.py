@@ -40,9 +40,16 @@ def start_of(request: Any) -> str:
     except (binascii.Error, ValueError):
         fingerprint, last_id = "", ""
     if fingerprint != _fingerprint(request) or not last_id:
-        wrong = FieldViolation("page_token", "is not a token of this list with these filters: start again without one")
-        raise InvalidArgument(wrong.description, fields=[wrong])
+        raise _foreign()
     return last_id
+
+
+def start_number_of(request: Any) -> int:
+    """Return the number behind which the page of *request* starts, 0 for the first page; raises as `start_of`."""
+    text = start_of(request) or "0"
+    if not text.isdecimal() or len(text) > 9:
+        raise _foreign()
+    return int(text)
 
 
 def fitting(messages: Sequence[M]) -> tuple[list[M], bool]:
@@ -53,6 +60,11 @@ def fitting(messages: Sequence[M]) -> tuple[list[M], bool]:
         if total > MAX_BYTES and count:
             return list(messages[:count]), True
     return list(messages), False
+
+
+def _foreign() -> InvalidArgument:
+    wrong = FieldViolation("page_token", "is not a token of this list with these filters: start again without one")
+    return InvalidArgument(wrong.description, fields=[wrong])
 
 
 def _fingerprint(request: Any) -> str:

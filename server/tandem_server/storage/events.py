@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Row, insert, select
 
 from tandem_server.domain.principals import Caller
 from tandem_server.storage.database import Transaction
@@ -18,6 +18,9 @@ class EventType(StrEnum):
     """What can happen to an order."""
 
     CREATED = "CREATED"
+    AMENDED = "AMENDED"
+    CANCEL_REQUESTED = "CANCEL_REQUESTED"
+    CANCELLED = "CANCELLED"
     LEASED = "LEASED"
     EXPIRED = "EXPIRED"
     ACKNOWLEDGED = "ACKNOWLEDGED"
@@ -51,3 +54,10 @@ async def append(tx: Transaction, caller: Caller, events: Iterable[Event]) -> No
     }
     if rows := [vars(event) | origin for event in events]:
         await tx.execute(insert(order_events), rows)
+
+
+async def page(tx: Transaction, order_id: str, *, after_seq: int, limit: int) -> tuple[Sequence[Row[Any]], bool]:
+    """Return at most *limit* events of an order behind *after_seq*, as they happened, and whether there are more."""
+    query = select(order_events).where(order_events.c.order_id == order_id, order_events.c.seq > after_seq)
+    rows = await tx.rows(query.order_by(order_events.c.seq).limit(limit + 1))
+    return rows[:limit], len(rows) > limit

@@ -8,13 +8,17 @@ from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, and_, insert, or_, select
+from sqlalchemy import Column, ColumnElement, Row, and_, insert, or_, select
 
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.tables import deliveries, order_lines, orders
 
 PAGE_BYTES = 1 << 20
 """A page ends here even if fewer orders than asked fit."""
+
+
+LINE_CONTENT = tuple(c.name for c in order_lines.c if c.name not in ("order_id", "revision", "amount"))
+"""What a caller says of a line."""
 
 
 class StoredOrder(NamedTuple):
@@ -50,6 +54,14 @@ async def find(tx: Transaction, source: str | None, *, order_id: str = "", exter
     return next(iter((await _complete(tx, await tx.rows(query))).values()), None)
 
 
+async def whereabouts(
+    tx: Transaction, source: str | None, *, order_id: str = "", external_id: str = ""
+) -> Row[Any] | None:
+    """Return what never changes, `id` and `erp`, of the order of *source* (None: of any) with one of the two ids."""
+    wanted = orders.c.id == order_id if order_id else orders.c.external_id == external_id
+    return next(iter(await tx.rows(select(orders.c.id, orders.c.erp).where(wanted, *_of(source)))), None)
+
+
 async def by_external_ids(tx: Transaction, source: str, external_ids: Sequence[str]) -> dict[str, StoredOrder]:
     """Return the orders of *source* that exist, by external id."""
     query = select(orders).where(orders.c.external_id.in_(external_ids), orders.c.source == source)
@@ -82,6 +94,11 @@ async def add(
     await tx.execute(insert(orders), headers)
     await tx.execute(insert(order_lines), lines)
     await tx.execute(insert(deliveries), waiting)
+
+
+async def add_lines(tx: Transaction, lines: list[dict[str, Any]]) -> None:
+    """Insert the lines of an order's next revision."""
+    await tx.execute(insert(order_lines), lines)
 
 
 async def _complete(tx: Transaction, headers: Sequence[Any]) -> dict[str, StoredOrder]:

@@ -94,5 +94,6 @@ def _acknowledge(held: Held, item: Acknowledgement, now: datetime) -> None:
         last_error="",
     )
     held.end_lease()
-    told = {"erp_document": item.erp_document, "customer_number": item.customer_number}
-    held.tell(EventType.ACKNOWLEDGED, **told, cancel=cancelled or "")
+    held.tell(EventType.ACKNOWLEDGED, erp_document=item.erp_document, customer_number=item.customer_number)
+    if cancelled:
+        held.tell(EventType.CANCELLED)

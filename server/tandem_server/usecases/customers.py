@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from tandem_proto.errors import AlreadyExists, EtagMismatch, FieldViolation, InvalidArgument, NotFound
+from tandem_proto.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound
 from tandem_server.domain.content import Content, differing, digest
-from tandem_server.domain.etags import etag
+from tandem_server.domain.etags import check_etag
 from tandem_server.domain.money import minor_units
 from tandem_server.domain.principals import Caller
 from tandem_server.storage import customers
@@ -55,9 +55,7 @@ async def update(
     row = await customers.find(tx, caller.source, customer_id=customer_id, lock=True)
     if row is None:
         raise NotFound(f"there is no customer {customer_id}")
-    if expected_etag and expected_etag != etag(row.version):
-        message = "the customer has changed since you read it: read it again"
-        raise EtagMismatch(message, metadata={"etag": etag(row.version)})
+    check_etag("customer", row.version, expected_etag)
     changes = {field: content[field] for field in mask}
     _check(changes)
     return (await _change(tx, row, changes))[0]

@@ -31,11 +31,11 @@ class Held:
         """The latest lease was for a cancel that the CRM asked for and still does."""
         return self.order["cancel_requested_at"] is not None and not self.went_on
 
-    def tell(self, event: EventType, /, **detail: Any) -> None:
-        """Write a line of the timeline, with what is not empty of *detail*."""
+    def tell(self, event: EventType, /, *, revision: int = 0, **detail: Any) -> None:
+        """Write a line of the timeline, with what is not empty of *detail*; by default it is about what was leased."""
         told = {name: value for name, value in detail.items() if value not in (None, "", [])}
         seq, attempt = self.delivery["next_seq"], self.delivery["attempts"]
-        revision = self.delivery["leased_revision"] or self.delivery["revision"]
+        revision = revision or self.delivery["leased_revision"] or self.delivery["revision"]
         self.events.append(Event(self.id, seq, event, revision, attempt, told))
         self.delivery["next_seq"] = seq + 1
 

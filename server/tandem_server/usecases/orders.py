@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from tandem_server.domain.routing import Routes
 from tandem_server.storage import customers, events, orders
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.events import Event, EventType
-from tandem_server.storage.orders import StoredOrder
+from tandem_server.storage.orders import LINE_CONTENT, StoredOrder
 from tandem_server.usecases.identifiers import new_order_id
 
 DEFAULTED = frozenset({"ordered_at", "billing_address", "shipping_address"})
@@ -111,12 +112,12 @@ class _Batch:
             "erp": self.erp,
             "traceparent": self.caller.traceparent,
         }
-        lines = [
-            SimpleNamespace(**line, order_id=order_id, revision=1, amount=amount)
-            for line, amount in zip(content["lines"], totals.amounts, strict=True)
-        ]
+        amounts = zip(content["lines"], totals.amounts, strict=True)
+        lines = by_number({**line, "order_id": order_id, "revision": 1, "amount": amount} for line, amount in amounts)
         waiting = _waiting(order_id, self.erp, size, self.now)
-        return StoredOrder(SimpleNamespace(**header), lines, SimpleNamespace(**waiting))
+        return StoredOrder(
+            SimpleNamespace(**header), [SimpleNamespace(**line) for line in lines], SimpleNamespace(**waiting)
+        )
 
 
 def _header(content: Content, totals: Totals, customer: Any, now: datetime) -> dict[str, Any]:
@@ -159,14 +160,22 @@ async def _customers(tx: Transaction, source: str, contents: Sequence[Content]) 
     return {name: row for row in found for name in (row.id, row.external_id)}
 
 
+def content_of(stored: StoredOrder, names: Iterable[str]) -> dict[str, Any]:
+    """Return the content of an order as it is now: its fields with these *names* but the total, and its lines."""
+    told = {name: getattr(stored.order, name) for name in names if name not in ("lines", "total")}
+    return told | {"lines": [{name: getattr(line, name) for name in LINE_CONTENT} for line in stored.lines]}
+
+
+def by_number(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return *lines* as they are read from storage, in the order of their numbers."""
+    return sorted(lines, key=itemgetter("line_number"))
+
+
 def _check_same(stored: StoredOrder, content: Content) -> None:
     """Let the content of the create again pass, and the content as it is now; anything else raises AlreadyExists."""
     if stored.order.created_digest == digest(content):
         return
-    names = [name for name in content if name not in ("lines", "total")]
-    as_stored = {name: getattr(stored.order, name) for name in names}
-    as_stored["lines"] = [{name: getattr(line, name) for name in content["lines"][0]} for line in stored.lines]
-    if fields := differing(content, as_stored, DEFAULTED):
+    if fields := differing({**content, "lines": by_number(content["lines"])}, content_of(stored, content), DEFAULTED):
         message = f"order {stored.order.external_id} exists with another {', '.join(fields)}"
         wrong = [FieldViolation(name, "differs from what is stored") for name in fields]
         raise AlreadyExists(message, fields=wrong, metadata={"id": stored.order.id})

@@ -1,0 +1,162 @@
+"""Orders in the CRM's service: translation between protobuf and use cases, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tandem.crm.v1 import order_change_requests_pb2 as change_pb
+from tandem.crm.v1 import order_event_requests_pb2 as event_pb
+from tandem.crm.v1 import order_requests_pb2 as order_pb
+from tandem.crm.v1.crm_service_pb2_grpc import CrmServiceServicer
+from tandem.crm.v1.order_pb2 import Order
+from tandem.crm.v1.order_progress_pb2 import OrderStatus
+from tandem_proto.errors import FieldViolation, InvalidArgument, NotFound, TandemError
+from tandem_server.domain.principals import Caller
+from tandem_server.domain.routing import Routes
+from tandem_server.rpc import contents, messages, pages, timeline
+from tandem_server.rpc.calls import reads, set_header, writes
+from tandem_server.rpc.masks import clear_output_only, masked_fields
+from tandem_server.storage import events
+from tandem_server.storage import orders as stored_orders
+from tandem_server.storage.database import Database, Transaction
+from tandem_server.storage.orders import OrderFilters, StoredOrder
+from tandem_server.usecases import amendments, cancellations, orders
+
+ORDER_BYTES = 1 << 20
+
+
+class OrderMethods(CrmServiceServicer):
+    """What the CRM does with orders; *order_waits* is called after each commit that may make one wait for its ERP."""
+
+    def __init__(self, database: Database, routes: Routes, order_waits: Callable[[], None]) -> None:
+        self.database = database
+        self._routes = routes
+        self._order_waits = order_waits
+
+    @writes
+    async def CreateOrder(
+        self, request: order_pb.CreateOrderRequest, tx: Transaction, caller: Caller
+    ) -> order_pb.CreateOrderResponse:
+        (result,) = await orders.create(tx, caller, self._routes, [_new_order(request.order)])
+        if isinstance(result, TandemError):
+            raise result.within("order")
+        if not result.replayed:
+            tx.after_commit(self._order_waits)
+        tell_replay(result.replayed)
+        return order_pb.CreateOrderResponse(order=messages.order(result.stored, await tx.now()))
+
+    @writes
+    async def UpsertOrder(
+        self, request: change_pb.UpsertOrderRequest, tx: Transaction, caller: Caller
+    ) -> change_pb.UpsertOrderResponse:
+        try:
+            stored, outcome = await amendments.upsert(tx, caller, self._routes, _new_order(request.order), request.etag)
+        except TandemError as error:
+            raise error.within("order") from error
+        if outcome is not amendments.Outcome.UNCHANGED:
+            tx.after_commit(self._order_waits)
+        set_header("tandem-outcome", outcome)
+        return change_pb.UpsertOrderResponse(
+            order=messages.order(stored, await tx.now()),
+            outcome=change_pb.UpsertOrderOutcome.Value(f"UPSERT_ORDER_OUTCOME_{outcome}"),
+        )
+
+    @writes
+    async def AmendOrder(
+        self, request: change_pb.AmendOrderRequest, tx: Transaction, caller: Caller
+    ) -> change_pb.AmendOrderResponse:
+        mask, content = masked_fields(request), contents.order(request.order)
+        try:
+            stored, outcome = await amendments.amend(tx, caller, request.id, content, mask, request.etag, _size_of)
+        except TandemError as error:
+            raise error.within("order") from error
+        if outcome is amendments.Outcome.AMENDED:
+            tx.after_commit(self._order_waits)
+        return change_pb.AmendOrderResponse(order=messages.order(stored, await tx.now()))
+
+    @writes
+    async def CancelOrder(
+        self, request: change_pb.CancelOrderRequest, tx: Transaction, caller: Caller
+    ) -> change_pb.CancelOrderResponse:
+        stored = await cancellations.cancel(tx, caller, request.id, request.reason, request.etag)
+        tx.after_commit(self._order_waits)
+        return change_pb.CancelOrderResponse(order=messages.order(stored, await tx.now()))
+
+    @reads
+    async def GetOrder(
+        self, request: order_pb.GetOrderRequest, tx: Transaction, caller: Caller
+    ) -> order_pb.GetOrderResponse:
+        source = caller.principal.source
+        stored = await stored_orders.find(tx, source, order_id=request.id, external_id=request.external_id)
+        if stored is None:
+            raise NotFound(f"there is no order {request.id or request.external_id}")
+        return order_pb.GetOrderResponse(order=messages.order(stored, await tx.now()))
+
+    @reads
+    async def ListOrders(
+        self, request: order_pb.ListOrdersRequest, tx: Transaction, caller: Caller
+    ) -> order_pb.ListOrdersResponse:
+        found, more = await stored_orders.page(
+            tx,
+            _order_filters(request, caller),
+            after_id=pages.start_of(request),
+            newest_first=request.order_by.endswith(" desc"),
+            limit=pages.size_of(request),
+        )
+        now = await tx.now()
+        token = pages.token_after(request, found[-1].order.id) if more else ""
+        return order_pb.ListOrdersResponse(
+            orders=[messages.order(stored, now) for stored in found], next_page_token=token
+        )
+
+    @reads
+    async def ListOrderEvents(
+        self, request: event_pb.ListOrderEventsRequest, tx: Transaction, caller: Caller
+    ) -> event_pb.ListOrderEventsResponse:
+        if await stored_orders.whereabouts(tx, caller.principal.source, order_id=request.id) is None:
+            raise NotFound(f"there is no order {request.id}")
+        after = pages.start_number_of(request)
+        rows, more = await events.page(tx, request.id, after_seq=after, limit=pages.size_of(request))
+        fitting, cut = pages.fitting([timeline.event(row) for row in rows])
+        token = pages.token_after(request, str(fitting[-1].seq)) if more or cut else ""
+        return event_pb.ListOrderEventsResponse(events=fitting, next_page_token=token)
+
+
+def _order_filters(request: order_pb.ListOrdersRequest, caller: Caller) -> OrderFilters:
+    return OrderFilters(
+        source=caller.principal.source,
+        statuses=[OrderStatus.Name(number).removeprefix("ORDER_STATUS_") for number in request.status],
+        customer_id=request.customer_id,
+        external_id=request.external_id,
+        created_after=contents.instant_of(request, "created_after"),
+        created_before=contents.instant_of(request, "created_before"),
+        updated_after=contents.instant_of(request, "updated_after"),
+        updated_before=contents.instant_of(request, "updated_before"),
+    )
+
+
+def _new_order(order: Order) -> orders.NewOrder:
+    size = order.ByteSize()
+    _check_size(size)
+    return orders.NewOrder(contents.order(order), size)
+
+
+def _check_size(size: int) -> None:
+    if size > ORDER_BYTES:
+        wrong = FieldViolation("lines", f"the order has {size} bytes, at most {ORDER_BYTES} fit")
+        raise InvalidArgument(wrong.description, fields=[wrong])
+
+
+def _size_of(stored: StoredOrder) -> int:
+    """Return the bytes of what a request would say to make *stored*. Raises InvalidArgument where they are too many."""
+    order = messages.order(stored, stored.order.updated_at)
+    clear_output_only(order)
+    size = order.ByteSize()
+    _check_size(size)
+    return size
+
+
+def tell_replay(replayed: bool) -> None:
+    """Say in the reply's headers that nothing was done, since it was done before."""
+    if replayed:
+        set_header("idempotent-replayed", "true")
