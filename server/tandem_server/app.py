@@ -21,6 +21,7 @@ from tandem_server.settings import Settings
 from tandem_server.storage.checks import check
 from tandem_server.storage.database import Database
 from tandem_server.usecases.dispatch import Dispatcher
+from tandem_server.usecases.housekeeping import Housekeeping
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,11 @@ class Server:
             settings.url, pool_size=settings.pool_size, transaction_seconds=settings.transaction_seconds
         )
         self._dispatcher = Dispatcher(self._database, max_failures=settings.max_attempts)
+        self._housekeeping = Housekeeping(self._database)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=[Guarded()], options=CHANNEL_OPTIONS)
         crm = CrmService(self._database, routes, self._dispatcher.wake)
-        erp = ErpService(self._database, self._dispatcher, routes, settings.max_attempts)
+        erp = ErpService(self._database, self._dispatcher, self._housekeeping, routes, settings.max_attempts)
         add_CrmServiceServicer_to_server(crm, self._server)
         add_ErpServiceServicer_to_server(erp, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -59,7 +61,8 @@ class Server:
 
     async def start(self) -> int:
         """Check the database, listen, and return the port. Raises SystemExit, saying what is wrong."""
-        await check(self._database, head())
+        await check(self._settings.url, head())
+        self._housekeeping.start()
         port = self._server.add_insecure_port(self._settings.grpc_listen)
         await self._server.start()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -71,6 +74,7 @@ class Server:
         await self._dispatcher.drain()
         await self._server.stop(self._settings.drain_seconds)
         await self._dispatcher.close()
+        await self._housekeeping.close()
         await self._database.close()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tandem.crm.v1 import address_pb2, customer_pb2, order_line_pb2, order_pb2, order_progress_pb2, shipment_pb2
+from tandem.erp.v1 import dead_letter_pb2
 from tandem_server.domain.etags import etag
 from tandem_server.domain.money import written_amount, written_price, written_quantity
 from tandem_server.storage.orders import StoredOrder
@@ -92,6 +93,19 @@ def progress(row: Any, now: datetime) -> order_progress_pb2.DeliveryProgress:
         last_code=row.last_code,
         last_error=row.last_error,
         next_attempt_at=timestamp(row.available_at) if waits else None,
+    )
+
+
+def dead_order(stored: StoredOrder, now: datetime) -> dead_letter_pb2.DeadOrder:
+    """Return a dead letter."""
+    row = stored.delivery
+    return dead_letter_pb2.DeadOrder(
+        order=order(stored, now),
+        dead_at=timestamp(row.dead_at),
+        code=row.last_code,
+        reason=row.last_error,
+        failures=row.failures,
+        attempts=row.attempts,
     )
 
 

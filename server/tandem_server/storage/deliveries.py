@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Row, func, literal, select
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy import Row, func, literal, select
 
 from tandem_server.storage.changes import Values, put
 from tandem_server.storage.database import Transaction
-from tandem_server.storage.dialects import MYSQL_FAMILY, claimable
+from tandem_server.storage.dialects import DatabaseClock, by_index
 from tandem_server.storage.tables import deliveries, orders
 
 STATE = (
@@ -41,22 +38,32 @@ async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -
         .order_by(deliveries.c.available_at, deliveries.c.order_id)
         .limit(limit)
     )
-    ids = [row.order_id for row in await tx.rows(claimable(found, "ix_deliveries_claim", skip_locked=skip_locked))]
+    locking = by_index(found, deliveries, "ix_deliveries_claim").with_for_update(skip_locked=skip_locked)
+    ids = [row.order_id for row in await tx.rows(locking)]
     if not ids:
         return []
     rows = {row.order_id: row for row in await tx.rows(STATES.where(deliveries.c.order_id.in_(ids)))}
     return [rows[order_id] for order_id in ids]
 
 
-async def lock(tx: Transaction, erp: str, ids: Iterable[str]) -> dict[str, Row[Any]]:
-    """Lock the orders of *erp* among *ids*, in the order of their ids, and return their STATE by id."""
+def fitting(rows: Sequence[Row[Any]], max_bytes: int) -> Sequence[Row[Any]]:
+    """Return the first of *rows*, and those behind it whose orders fit into *max_bytes* together with it."""
+    total = 0
+    for count, row in enumerate(rows):
+        total += row.bytes
+        if count and total > max_bytes:
+            return rows[:count]
+    return rows
+
+
+async def lock(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str, Row[Any]]:
+    """Lock the orders of *erp* (None: of any) among *ids*, in the order of their ids; return their STATE by id."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    query = STATES.where(deliveries.c.order_id.in_(wanted)).order_by(deliveries.c.order_id).with_for_update()
-    for family in MYSQL_FAMILY:
-        query = query.with_hint(deliveries, "FORCE INDEX (PRIMARY)", family)
-    return {row.order_id: row for row in await tx.rows(query) if row.erp == erp}
+    query = by_index(STATES.where(deliveries.c.order_id.in_(wanted)), deliveries, "PRIMARY")
+    rows = await tx.rows(query.order_by(deliveries.c.order_id).with_for_update())
+    return {row.order_id: row for row in rows if erp in (None, row.erp)}
 
 
 async def heads(tx: Transaction, ids: Iterable[str]) -> dict[str, Row[Any]]:
@@ -64,13 +71,17 @@ async def heads(tx: Transaction, ids: Iterable[str]) -> dict[str, Row[Any]]:
     return {row.id: row for row in await tx.rows(HEADS.where(orders.c.id.in_(sorted(ids))))}
 
 
-async def owners(tx: Transaction, erp: str, documents: Iterable[str]) -> dict[str, str]:
-    """Return the id of the order that each of *documents* of *erp* belongs to, where it belongs to one."""
+async def owners(tx: Transaction, erp: str, documents: Iterable[str], *, wait: bool = False) -> dict[str, str]:
+    """Return the id of the order that each of *documents* of *erp* belongs to, where it belongs to one.
+
+    With *wait*, whoever is about to give one of them to an order is waited for (but not on another node of a cluster).
+    """
     wanted = sorted(set(documents))
     if not wanted:
         return {}
     query = select(orders.c.erp_document, orders.c.id).where(orders.c.erp_document.in_(wanted), orders.c.erp == erp)
-    return {row.erp_document: row.id for row in await tx.rows(query)}
+    rows = await tx.rows(query.with_for_update(read=True) if wait else query)
+    return {row.erp_document: row.id for row in rows}
 
 
 async def store(tx: Transaction, changed: Mapping[str, Values], changed_orders: Mapping[str, Values]) -> None:
@@ -89,20 +100,3 @@ async def anything_claimable(tx: Transaction, erp: str) -> bool:
     """Tell whether *erp* could claim anything now; one statement, the clock's included."""
     waits = deliveries.c.erp == erp, deliveries.c.available_at <= DatabaseClock()
     return bool(await tx.rows(select(literal(1)).select_from(deliveries).where(*waits).limit(1)))
-
-
-class DatabaseClock(FunctionElement[datetime]):
-    """The clock of the database, as Instants are stored."""
-
-    type = DateTime()
-    inherit_cache = True
-
-
-@compiles(DatabaseClock)
-def _mysql_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
-    return "UTC_TIMESTAMP(6)"
-
-
-@compiles(DatabaseClock, "sqlite")
-def _sqlite_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"

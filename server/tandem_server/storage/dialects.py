@@ -8,11 +8,13 @@ from enum import Enum, auto
 from typing import Any
 
 import orjson
-from sqlalchemy import DateTime, Dialect, Numeric, Select, String, Text, TypeDecorator, event
+from sqlalchemy import DateTime, Dialect, LargeBinary, Numeric, Select, String, Table, Text, TypeDecorator, event
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 
@@ -94,6 +96,10 @@ def ascii_text(length: int) -> String:
     return String(length).with_variant(plain, *MYSQL_FAMILY)
 
 
+BYTES = LargeBinary().with_variant(mysql.MEDIUMBLOB(), *MYSQL_FAMILY)
+"""Bytes of any length; MySQL's BLOB ends at 64 KiB."""
+
+
 class Fault(Enum):
     """What a database error means for the unit of work that met it."""
 
@@ -103,7 +109,8 @@ class Fault(Enum):
     OTHER = auto()  # a fault of ours, or of the database's
 
 
-CONFLICTS = {1205, 1213, 1020}
+LOCK_WAIT_TIMEOUT = 1205
+CONFLICTS = {LOCK_WAIT_TIMEOUT, 1213, 1020}
 LOST = {
     1040,
     1047,
@@ -145,6 +152,11 @@ def fault_of(error: DBAPIError) -> Fault:
     else:
         found = next((fault for text, fault in SQLITE_FAULTS.items() if text in str(code)), Fault.OTHER)
     return Fault.LOST if found is Fault.OTHER and error.connection_invalidated else found
+
+
+def waited_in_vain(error: DBAPIError) -> bool:
+    """Tell whether *error* says that another transaction kept a lock for longer than locks are waited for."""
+    return error.orig is not None and error.orig.args[:1] == (LOCK_WAIT_TIMEOUT,)
 
 
 def engine_options(url: URL, pool_size: int) -> dict[str, Any]:
@@ -201,12 +213,28 @@ def _run(connection: Any, *statements: str) -> None:
     cursor.close()
 
 
-def claimable(query: Select[Any], index: str, *, skip_locked: bool) -> Select[Any]:
-    """Lock what *query* selects, leaving out what others have locked, by way of *index*.
+def by_index(query: Select[Any], table: Table, index: str) -> Select[Any]:
+    """Make *query* reach *table* by *index*, where an optimizer might prefer to read all of it.
 
-    The hints only spare waiting: an engine that ignores them is slower and never wrong.
+    The hint only spares waiting: an engine that ignores it is slower and never wrong.
     """
-    locking = query.with_for_update(skip_locked=skip_locked)
     for family in MYSQL_FAMILY:
-        locking = locking.with_hint(query.get_final_froms()[0], f"FORCE INDEX ({index})", family)
-    return locking
+        query = query.with_hint(table, f"FORCE INDEX ({index})", family)
+    return query
+
+
+class DatabaseClock(FunctionElement[datetime]):
+    """The clock of the database, as Instants are stored; SQLite's counts milliseconds."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(DatabaseClock)
+def _mysql_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
+    return "UTC_TIMESTAMP(6)"
+
+
+@compiles(DatabaseClock, "sqlite")
+def _sqlite_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
 
-from tandem_server.storage.dialects import TABLE_OPTIONS, Exact, Instant, Json, ascii_text
+from tandem_server.storage.dialects import BYTES, TABLE_OPTIONS, Exact, Instant, Json, ascii_text
 
 metadata = MetaData()
 
@@ -135,6 +135,7 @@ deliveries = Table(
     Column("dead_at", Instant),
     Index("ix_deliveries_claim", "erp", "available_at", "order_id"),
     Index("ix_deliveries_leased_by", "leased_by"),
+    Index("ix_deliveries_dead", "dead_at", "order_id"),
     **TABLE_OPTIONS,
 )
 
@@ -155,16 +156,35 @@ order_events = Table(
     **TABLE_OPTIONS,
 )
 
+# Every update that an ERP told. Until somebody acknowledges an order with its document, an update has that
+# `erp_document` instead of an `order_id`: it is parked.
 status_updates = Table(
     "status_updates",
     metadata,
     Column("event_id", String(100), primary_key=True),
     Column("erp", ascii_text(40), primary_key=True),
-    Column("order_id", ascii_text(30), nullable=False),
+    Column("order_id", ascii_text(30)),
+    Column("erp_document", String(140)),
     Column("digest", ascii_text(64), nullable=False),
     Column("content", Json, nullable=False),
     Column("outcome", ascii_text(20), nullable=False),
     Column("received_at", Instant, nullable=False),
-    Index("ix_status_updates_order", "order_id"),
+    Index("ix_status_updates_order", "order_id", "received_at"),
+    Index("ix_status_updates_document", "erp_document", "erp"),
+    **TABLE_OPTIONS,
+)
+
+# Replies to calls that carried an idempotency key, kept for seven days.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("idempotency_key", ascii_text(255), primary_key=True),
+    Column("method", ascii_text(120), primary_key=True),
+    Column("party", String(200), primary_key=True),
+    Column("fingerprint", ascii_text(64), nullable=False),
+    Column("response", BYTES, nullable=False),
+    Column("headers", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_idempotency_keys_created", "created_at"),
     **TABLE_OPTIONS,
 )

@@ -13,6 +13,7 @@ from tandem_server.storage import customers, deliveries
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.events import EventType
 from tandem_server.usecases.held import Held, hold, store
+from tandem_server.usecases.parking import apply_parked
 
 
 class Acknowledgement(NamedTuple):
@@ -45,17 +46,19 @@ async def acknowledge(tx: Transaction, caller: Caller, items: Sequence[Acknowled
     now = await tx.now()
     outcomes: list[Outcome] = []
     numbers: dict[str, str] = {}
+    named: dict[str, str] = {}
     for item in items:
         held = found.get(item.order_id)
         outcome = _judge(held, item, owners) if held else Outcome.NOT_FOUND
         if held and outcome is Outcome.ACKNOWLEDGED:
             _acknowledge(held, item, now)
             if item.erp_document:
-                owners[item.erp_document] = held.id
+                owners[item.erp_document] = named[item.erp_document] = held.id
             if item.customer_number:
                 numbers[held.order["customer_id"]] = item.customer_number
         outcomes.append(outcome)
     await store(tx, caller, found.values())
+    await apply_parked(tx, caller, named)
     await customers.link(tx, numbers)
     return outcomes
 

@@ -61,6 +61,12 @@ async def update(
     return (await _change(tx, row, changes))[0]
 
 
+async def link(tx: Transaction, customer_id: str, erp_number: str) -> Any:
+    """Store the ERP's own number for the customer and return its row; the same number again changes nothing."""
+    await customers.link(tx, {customer_id: erp_number})
+    return (await customers.by_ids(tx, [customer_id]))[customer_id]
+
+
 def _check(content: Content) -> None:
     currency = content.get("currency")
     if currency and minor_units(currency) is None:

@@ -77,7 +77,7 @@ async def claim(
     """
     token = secrets.token_urlsafe(24)
     while rows := await deliveries.waiting(tx, demand.erp, demand.limit, skip_locked=skip_locked):
-        found = [Held(row) for row in _fitting(rows, max_bytes)]
+        found = [Held(row) for row in deliveries.fitting(rows, max_bytes)]
         now = await tx.now()
         for held in found:
             _expire(held, now, max_failures)
@@ -93,18 +93,6 @@ async def claim(
 def available_after_lease(expires_at: datetime, failures: int) -> datetime:
     """Return when an order can be claimed again if its lease, after *failures* failures, runs out."""
     return expires_at + timedelta(seconds=backoff(failures, random.random()))
-
-
-def _fitting(rows: Sequence[Any], max_bytes: int) -> list[Any]:
-    """Return the first of *rows*, and those behind it that fit into *max_bytes* together with it."""
-    fitting: list[Any] = []
-    total = 0
-    for row in rows:
-        total += row.bytes
-        if fitting and total > max_bytes:
-            break
-        fitting.append(row)
-    return fitting
 
 
 def _expire(held: Held, now: datetime, max_failures: int) -> None:

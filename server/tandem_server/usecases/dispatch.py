@@ -6,10 +6,8 @@ import asyncio
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from tandem_proto.errors import TandemError, Unavailable
 from tandem_server.domain.principals import Caller
@@ -18,6 +16,7 @@ from tandem_server.storage.deliveries import anything_claimable, outstanding
 from tandem_server.usecases.deliveries import Demand, claim
 from tandem_server.usecases.leases import give_back
 from tandem_server.usecases.queues import Batch, Queue, Waiter, happens
+from tandem_server.usecases.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,6 @@ LINGER_SECONDS = 0.02
 """How long a stream that is all but full waits for more room, so that single acks do not make single deliveries."""
 RETRY_SECONDS = 1.0
 """The pause after the database failed."""
-CLOSE_SECONDS = 2.0
 
 
 @dataclass
@@ -50,7 +48,7 @@ class Dispatcher:
         self._database = database
         self._max_failures = max_failures
         self._queues: defaultdict[str, Queue] = defaultdict(Queue)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         self._draining = False
 
     def wake(self) -> None:
@@ -73,12 +71,7 @@ class Dispatcher:
     async def close(self) -> None:
         """Drain, and end the background work."""
         await self.drain()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
-        for task in self._tasks:
-            task.cancel()
+        await self._tasks.close()
 
     async def lease(self, caller: Caller, demand: Demand, wait_seconds: float | None) -> Batch:
         """Lease one batch; where nothing waits, wait for a first order: 0 not at all, None for ever."""
@@ -109,7 +102,7 @@ class Dispatcher:
         stream = replace(stream, demand=replace(stream.demand, leased_by=leased_by))
         yield []
         while True:
-            coming = self._spawn(self._next(caller, stream))
+            coming = self._tasks.spawn(self._next(caller, stream))
             taken = False
             try:
                 while not (await asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS))[0]:
@@ -162,7 +155,7 @@ class Dispatcher:
         queue.waiters.append(waiter)
         queue.news.set()
         if queue.server is None or queue.server.done():
-            queue.server = self._spawn(self._serve(waiter.demand.erp, queue))
+            queue.server = self._tasks.spawn(self._serve(waiter.demand.erp, queue))
         return queue
 
     async def _serve(self, erp: str, queue: Queue) -> None:
@@ -212,7 +205,7 @@ class Dispatcher:
     def give_back_unsent(self, caller: Caller, batch: Batch) -> None:
         """Release what was claimed and will not be sent; returns at once."""
         if batch:
-            self._spawn(self._release(caller, batch))
+            self._tasks.spawn(self._release(caller, batch))
 
     async def _release(self, caller: Caller, batch: Batch) -> None:
         try:
@@ -221,9 +214,3 @@ class Dispatcher:
             log.warning("%d orders come back only when their leases end", len(batch), exc_info=True)
         else:
             self.wake()
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task

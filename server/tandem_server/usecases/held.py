@@ -44,8 +44,8 @@ class Held:
         self.delivery.update(lease_token=None, lease_expires_at=None, leased_by=None)
 
 
-async def hold(tx: Transaction, erp: str, ids: Iterable[str]) -> dict[str, Held]:
-    """Lock the orders of *erp* among *ids* and return them by id."""
+async def hold(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str, Held]:
+    """Lock the orders of *erp* (None: of any) among *ids* and return them by id."""
     rows = await deliveries.lock(tx, erp, ids)
     heads = await deliveries.heads(tx, rows) if rows else {}
     return {order_id: Held(row, heads[order_id]) for order_id, row in rows.items()}

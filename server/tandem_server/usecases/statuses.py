@@ -13,6 +13,7 @@ from tandem_server.domain.principals import Caller
 from tandem_server.storage import deliveries, status_updates
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.events import EventType
+from tandem_server.storage.status_updates import Known
 from tandem_server.usecases.held import Held, hold, store
 
 
@@ -44,26 +45,31 @@ class Outcome(StrEnum):
 
     APPLIED = "APPLIED"
     STALE = "STALE"
+    PARKED = "PARKED"
     DUPLICATE = "DUPLICATE"
     EVENT_ID_REUSED = "EVENT_ID_REUSED"
     NOT_FOUND = "NOT_FOUND"
 
 
 class Result(NamedTuple):
-    """What became of an update, and the order's status after it; empty where there is no such order."""
+    """What became of an update, and the order's status after it; empty where there is no such order (yet)."""
 
     outcome: Outcome
     order_id: str = ""
     status: str = ""
+    parked: bool = False
 
 
 async def update(tx: Transaction, caller: Caller, updates: Sequence[StatusUpdate]) -> list[Result]:
-    """Take in *updates*, one result each; arrival order and repetitions make no difference to where orders end."""
+    """Take in *updates*, one result each; arrival order and repetitions make no difference to where orders end.
+
+    What is parked has to be looked for again after the commit (`parking.settle`).
+    """
     erp = caller.erp
     owners = await deliveries.owners(tx, erp, (each.erp_document for each in updates if each.erp_document))
     ids = [each.order_id or owners.get(each.erp_document, "") for each in updates]
     found = await hold(tx, erp, filter(None, ids))
-    known = await status_updates.digests(tx, erp, (each.event_id for each in updates))
+    known = await status_updates.known(tx, erp, (each.event_id for each in updates))
     now = await tx.now()
     results: list[Result] = []
     rows: list[dict[str, Any]] = []
@@ -72,21 +78,40 @@ async def update(tx: Transaction, caller: Caller, updates: Sequence[StatusUpdate
         mark = digest(content)
         held = found.get(order_id)
         outcome = _judge(held, told, known, mark)
-        results.append(Result(outcome, held.id, held.order["status"]) if held else Result(outcome))
-        if held and told.event_id not in known:
-            known[told.event_id] = mark
-            own = {"event_id": told.event_id, "erp": erp, "order_id": held.id, "received_at": now}
+        if told.event_id not in known and outcome is not Outcome.NOT_FOUND:
+            known[told.event_id] = Known(mark, parked=held is None)
+            whose = {"order_id": held.id if held else None, "erp_document": None if held else told.erp_document}
+            own = {"event_id": told.event_id, "erp": erp, "received_at": now} | whose
             rows.append(own | {"digest": mark, "content": content, "outcome": outcome.value})
+        results.append(_result(outcome, held, known.get(told.event_id)))
     await store(tx, caller, found.values())
     await status_updates.add(tx, rows)
     return results
 
 
-def _judge(held: Held | None, told: StatusUpdate, known: Mapping[str, str], mark: str) -> Outcome:
+def tell_parked(held: Held, row: Any) -> str:
+    """Apply the parked update of *row* to the order that has its document now, and return the outcome."""
+    occurred_at = datetime.fromisoformat(row.content["occurred_at"])
+    told = StatusUpdate(**row.content | {"event_id": row.event_id, "occurred_at": occurred_at})
+    return _tell(held, told, parked_at=_written(row.received_at)).value
+
+
+def _judge(held: Held | None, told: StatusUpdate, known: Mapping[str, Known], mark: str) -> Outcome:
     if told.event_id in known:
-        return Outcome.DUPLICATE if known[told.event_id] == mark else Outcome.EVENT_ID_REUSED
+        return Outcome.DUPLICATE if known[told.event_id].digest == mark else Outcome.EVENT_ID_REUSED
     if held is None:
-        return Outcome.NOT_FOUND
+        return Outcome.PARKED if told.erp_document else Outcome.NOT_FOUND
+    return _tell(held, told)
+
+
+def _result(outcome: Outcome, held: Held | None, known: Known | None) -> Result:
+    same = outcome in (Outcome.PARKED, Outcome.DUPLICATE)
+    parked = same and known is not None and known.parked
+    return Result(outcome, held.id, held.order["status"], parked) if held else Result(outcome, parked=parked)
+
+
+def _tell(held: Held, told: StatusUpdate, *, parked_at: str = "") -> Outcome:
+    """Change the order by what *told* says, and tell its timeline."""
     outcome = Outcome.APPLIED if _apply(held, told) else Outcome.STALE
     held.tell(
         EventType.STATUS_UPDATED,
@@ -95,6 +120,7 @@ def _judge(held: Held | None, told: StatusUpdate, known: Mapping[str, str], mark
         reason=told.reason,
         occurred_at=_written(told.occurred_at),
         sequence=told.sequence or "",
+        parked_at=parked_at,
     )
     return outcome
 

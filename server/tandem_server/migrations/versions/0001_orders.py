@@ -1,11 +1,11 @@
-"""Customers, orders, deliveries, timelines and status updates."""
+"""Customers, orders, deliveries, timelines, status updates and idempotency keys."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-from tandem_server.storage.dialects import TABLE_OPTIONS, Exact, Instant, Json, ascii_text
+from tandem_server.storage.dialects import BYTES, TABLE_OPTIONS, Exact, Instant, Json, ascii_text
 
 revision = "0001"
 down_revision = None
@@ -65,7 +65,21 @@ def upgrade() -> None:
         **TABLE_OPTIONS,
     )
     op.create_index("ix_deliveries_claim", "deliveries", ["erp", "available_at", "order_id"])
+    op.create_index("ix_deliveries_dead", "deliveries", ["dead_at", "order_id"])
     op.create_index("ix_deliveries_leased_by", "deliveries", ["leased_by"])
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("idempotency_key", ascii_text(255), nullable=False),
+        sa.Column("method", ascii_text(120), nullable=False),
+        sa.Column("party", sa.String(length=200), nullable=False),
+        sa.Column("fingerprint", ascii_text(64), nullable=False),
+        sa.Column("response", BYTES, nullable=False),
+        sa.Column("headers", Json(), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("idempotency_key", "method", "party"),
+        **TABLE_OPTIONS,
+    )
+    op.create_index("ix_idempotency_keys_created", "idempotency_keys", ["created_at"])
     op.create_table(
         "order_events",
         sa.Column("order_id", ascii_text(30), nullable=False),
@@ -155,7 +169,8 @@ def upgrade() -> None:
         "status_updates",
         sa.Column("event_id", sa.String(length=100), nullable=False),
         sa.Column("erp", ascii_text(40), nullable=False),
-        sa.Column("order_id", ascii_text(30), nullable=False),
+        sa.Column("order_id", ascii_text(30)),
+        sa.Column("erp_document", sa.String(length=140)),
         sa.Column("digest", ascii_text(64), nullable=False),
         sa.Column("content", Json(), nullable=False),
         sa.Column("outcome", ascii_text(20), nullable=False),
@@ -163,4 +178,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("event_id", "erp"),
         **TABLE_OPTIONS,
     )
-    op.create_index("ix_status_updates_order", "status_updates", ["order_id"])
+    op.create_index("ix_status_updates_document", "status_updates", ["erp_document", "erp"])
+    op.create_index("ix_status_updates_order", "status_updates", ["order_id", "received_at"])

@@ -1,0 +1,59 @@
+"""Queries of dead letters: deliveries that nobody gets any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Row, select
+
+from tandem_server.storage import orders
+from tandem_server.storage.database import Transaction
+from tandem_server.storage.deliveries import fitting
+from tandem_server.storage.dialects import by_index
+from tandem_server.storage.orders import PAGE_BYTES, StoredOrder
+from tandem_server.storage.tables import deliveries
+
+
+class DeadFilters(NamedTuple):
+    """Which dead letters to find; None and empty let everything through. Instants are exclusive bounds."""
+
+    erp: str | None = None
+    code: str = ""
+    after: datetime | None = None
+    before: datetime | None = None
+
+
+class Page(NamedTuple):
+    """A page of dead letters, the id of the last one looked at, and whether there are more behind it."""
+
+    orders: Sequence[StoredOrder]
+    last_id: str
+    more: bool
+
+
+async def page(tx: Transaction, filters: DeadFilters, *, after_id: str, limit: int) -> Page:
+    """Return at most *limit* dead letters behind *after_id*, by id; the page ends at 1 MiB."""
+    found = await rows(tx, filters, after_id=after_id, limit=limit + 1)
+    fits = fitting(found[:limit], PAGE_BYTES)
+    stored = await orders.load(tx, [row.order_id for row in fits]) if fits else {}
+    dead = [each for each in stored.values() if each.delivery.dead_at is not None]
+    last_id = fits[-1].order_id if fits else ""
+    return Page(sorted(dead, key=lambda each: str(each.order.id)), last_id, len(fits) < len(found))
+
+
+async def rows(tx: Transaction, filters: DeadFilters, *, after_id: str, limit: int) -> Sequence[Row[Any]]:
+    """Return id and size of at most *limit* dead letters behind *after_id*, by id."""
+    columns = deliveries.c
+    conditions: list[tuple[Any, ColumnElement[bool]]] = [
+        (True, columns.dead_at.is_not(None)),
+        (filters.erp, columns.erp == filters.erp),
+        (filters.code, columns.last_code == filters.code),
+        (filters.after, columns.dead_at > filters.after),
+        (filters.before, columns.dead_at < filters.before),
+        (after_id, columns.order_id > after_id),
+    ]
+    query = select(columns.order_id, columns.bytes).where(*(holds for given, holds in conditions if given))
+    query = by_index(query, deliveries, "ix_deliveries_dead").order_by(columns.order_id).limit(limit)
+    return await tx.rows(query)

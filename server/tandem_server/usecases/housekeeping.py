@@ -1,0 +1,54 @@
+"""What a server does now and then on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from tandem_server.domain.principals import Caller
+from tandem_server.storage.database import Database
+from tandem_server.usecases.parking import settle, settle_overdue
+from tandem_server.usecases.queues import happens
+from tandem_server.usecases.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+SECONDS = 10.0
+"""The pause between two rounds."""
+
+
+class Housekeeping:
+    """Looks for what was left over, every 10 s and where it is told to; replicas may all do so at once."""
+
+    def __init__(self, database: Database, *, seconds: float = SECONDS) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._tasks = Tasks()
+        self._closing = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin with the rounds."""
+        self._tasks.spawn(self._rounds())
+
+    def settle(self, caller: Caller, documents: Sequence[str]) -> None:
+        """Look again for *documents* that updates were parked for; returns at once."""
+        self._tasks.spawn(_logged(settle(self._database, caller, documents)))
+
+    async def close(self) -> None:
+        """End the rounds."""
+        self._closing.set()
+        await self._tasks.close()
+
+    async def _rounds(self) -> None:
+        while not self._closing.is_set():
+            await _logged(settle_overdue(self._database))
+            await happens(self._closing, self._seconds)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:  # the next round tries again
+        log.warning("housekeeping failed, trying again later", exc_info=True)
