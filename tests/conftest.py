@@ -28,18 +28,19 @@ ROUTES = ",".join(f"p{n}=e{n}" for n in range(PARTIES)) + ",crm=default"
 numbers = itertools.count()
 
 
-def mysql_url() -> URL:
-    """Return where the real MySQL is; `scripts/test` starts it."""
-    told = os.environ.get("TANDEM_TEST_MYSQL_URL")
+def mysql_url(flavour: str = "mysql") -> URL:
+    """Return where the real MySQL, or MariaDB, is; `scripts/test` starts the first."""
+    variable = f"TANDEM_TEST_{flavour.upper()}_URL"
+    told = os.environ.get(variable)
     if not told:
-        command = [str(ROOT / "scripts" / "mysql"), "start"]
+        command = [str(ROOT / "scripts" / "mysql"), "start", *(["--mariadb"] if flavour == "mariadb" else [])]
         told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout.strip()
-        os.environ["TANDEM_TEST_MYSQL_URL"] = told
+        os.environ[variable] = told
     return make_url(told)
 
 
-def ask_mysql(statement: str) -> list[tuple[object, ...]]:
-    url = mysql_url()
+def ask_mysql(statement: str, url: URL | None = None) -> list[tuple[object, ...]]:
+    url = url or mysql_url()
     connection = pymysql.connect(
         host=url.host, port=url.port or 3306, user=url.username or "root", password=url.password or ""
     )
@@ -76,20 +77,22 @@ def database(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def make_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """Give fresh databases' URLs by kind, "sqlite" or "mysql"."""
-    made: list[str] = []
+    """Give fresh databases' URLs by kind: "sqlite", "mysql", or "asyncmy" (MySQL by that driver), or "mariadb"."""
+    made: list[URL] = []
 
     def make(kind: str) -> str:
         name = f"tandem_{secrets.token_hex(6)}"
         if kind == "sqlite":
             return f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('sqlite') / name}.db"
-        ask_mysql(f"CREATE DATABASE {name}")
-        made.append(name)
-        return mysql_url().set(database=name).render_as_string(hide_password=False)
+        url = mysql_url("mariadb" if kind == "mariadb" else "mysql")
+        ask_mysql(f"CREATE DATABASE {name}", url)
+        made.append(url.set(database=name))
+        driver = "mysql+asyncmy" if kind == "asyncmy" else url.drivername
+        return made[-1].set(drivername=driver).render_as_string(hide_password=False)
 
     yield make
-    for name in made:
-        ask_mysql(f"DROP DATABASE {name}")
+    for url in made:
+        ask_mysql(f"DROP DATABASE {url.database}", url)
 
 
 @pytest.fixture(scope="session")

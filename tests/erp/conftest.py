@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,10 @@ from tandem_server.storage.tables import metadata
 from .desk import Desk
 
 numbers = itertools.count(1)
+EVERYWHERE = pytest.mark.parametrize(
+    "database", ["sqlite", "mysql", "asyncmy", "mariadb"], indirect=True, scope="session"
+)
+"""Marks what runs on every driver and database, rather than on the two that every other test runs on."""
 
 
 async def open_one(url: str) -> Database:
@@ -46,7 +50,7 @@ async def desk(open_database: Database) -> Desk:
 
 
 @pytest.fixture
-def desk_runner(database_url: str) -> Iterator[Callable[[Callable[[Desk], Awaitable[Any]]], Any]]:
+def desk_runner(database_url: str) -> Iterator[Callable[[Callable[[Desk], Coroutine[Any, Any, Any]]], Any]]:
     """Run what takes a desk from a test that is no coroutine, as Hypothesis wants it."""
     with asyncio.Runner() as runner:
         opened = runner.run(open_one(database_url))

@@ -17,6 +17,7 @@ from tandem_server.storage.tables import deliveries, order_events, order_lines, 
 from tandem_server.usecases import customers
 from tandem_server.usecases import orders as order_use_cases
 from tandem_server.usecases.acknowledgements import Acknowledgement, acknowledge
+from tandem_server.usecases.dead_letters import replay
 from tandem_server.usecases.deliveries import Delivery, Demand, claim
 from tandem_server.usecases.leases import Extension, Rejection, extend, reject
 from tandem_server.usecases.statuses import Result, StatusUpdate
@@ -35,7 +36,7 @@ LINE = {
     "attributes": {},
     **dict.fromkeys(("discount_amount", "tax_amount"), NO_AMOUNT),
 }
-ORDER = {
+ORDER: dict[str, Any] = {
     **dict.fromkeys(("number", "customer_reference", "shipping_method", "payment_terms", "payment_reference"), ""),
     **dict.fromkeys(("requested_delivery_date", "note", "customer_id"), ""),
     **dict.fromkeys(("shipping_amount", "shipping_tax_amount", "discount_amount", "paid_amount"), NO_AMOUNT),
@@ -47,7 +48,7 @@ ORDER = {
     "attributes": {},
     "lines": [LINE],
 }
-CUSTOMER = {
+CUSTOMER: dict[str, Any] = {
     **dict.fromkeys(("type", "email", "phone", "tax_id", "currency", "payment_terms", "note"), ""),
     "external_id": "c",
     "name": "C",
@@ -112,6 +113,9 @@ class Desk:
 
     async def extend(self, *held: tuple[str, str]) -> list[Extension]:
         return await self.database.write(lambda tx: extend(tx, self.caller, held, 60))
+
+    async def replay(self, *ids: str) -> list[str]:
+        return [str(x) for x in await self.database.write(lambda tx: replay(tx, self.caller, ids))]
 
     async def tell(self, *updates: StatusUpdate) -> list[Result]:
         return await self.database.write(lambda tx: update_statuses(tx, self.caller, updates))

@@ -9,7 +9,10 @@ from tandem_server.storage import customers
 from tandem_server.usecases.acknowledgements import Acknowledgement
 from tandem_server.usecases.leases import Rejection
 
+from .conftest import EVERYWHERE
 from .desk import Desk, id_of, state_of, token_of, told
+
+pytestmark = EVERYWHERE
 
 
 async def leased(desk: Desk, number: int = 1) -> list[tuple[str, str]]:

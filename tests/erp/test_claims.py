@@ -6,20 +6,22 @@ import asyncio
 import random
 from collections import defaultdict
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from sqlalchemy import insert
 
-from tandem_server.domain.lifecycle import backoff
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.tables import deliveries
 from tandem_server.usecases.acknowledgements import Acknowledgement
 from tandem_server.usecases.deliveries import Delivery, Demand, claim
 from tandem_server.usecases.leases import Rejection
 
+from .conftest import EVERYWHERE
 from .desk import MAX_FAILURES, Desk, id_of, state_of, token_of
+
+pytestmark = EVERYWHERE
 
 WORKERS = 4
 
@@ -32,7 +34,7 @@ async def fill(desk: Desk, number: int) -> list[str]:
     rows = [pattern | {"order_id": f"{desk.erp}-{n:06d}", "available_at": later} for n in range(number - 40)]
     for start in range(0, len(rows), 5000):
         part = rows[start : start + 5000]
-        await desk.database.write(lambda tx, part=part: tx.execute(insert(deliveries), part))
+        await desk.database.write(partial(Transaction.execute, statement=insert(deliveries), rows=part))
     return ids
 
 
@@ -41,12 +43,12 @@ async def test_four_at_once_get_equal_shares(desk: Desk, number: int) -> None:
     ids = await fill(desk, number)
     together = asyncio.Barrier(WORKERS if desk.database.dialect != "sqlite" else 1)
 
-    async def unit(tx: Transaction, worker: str) -> list[Delivery]:
+    async def unit(tx: Transaction, *, worker: str) -> list[Delivery]:
         got = await claim(tx, desk.caller, Demand(desk.erp, worker, worker, 10, 60), max_failures=MAX_FAILURES)
         await together.wait()  # each still holds its locks while the others claim
         return got
 
-    claims = [desk.database.write(lambda tx, n=n: unit(tx, f"w{n}")) for n in range(WORKERS)]
+    claims = [desk.database.write(partial(unit, worker=f"w{n}")) for n in range(WORKERS)]
     async with asyncio.timeout(5):
         shares = await asyncio.gather(*claims)
     assert [len(share) for share in shares] == [10] * WORKERS
@@ -148,9 +150,3 @@ async def test_a_poison_order_blocks_nobody(desk: Desk) -> None:
                 await desk.acknowledge(item)
     assert {state_of(await desk.delivery(each)) for each in others} == {"done 0"}
     assert state_of(await desk.delivery(poison)) == "backing off 2"
-
-
-def test_a_crash_loop_buries_nothing_within_an_hour() -> None:
-    shortest: list[Any] = [backoff(failures, 0) for failures in range(MAX_FAILURES)]
-    assert shortest[:4] == [0, 0, 30, 60]
-    assert sum(shortest) >= 3600

@@ -9,9 +9,13 @@ import pytest
 from tandem_server.usecases.acknowledgements import Acknowledgement
 from tandem_server.usecases.leases import Rejection
 
+from .conftest import EVERYWHERE
 from .desk import Desk, state_of, token_of
 
+pytestmark = EVERYWHERE
+
 Event = Callable[[Desk, str, str], Awaitable[str]]
+State = Callable[[Desk, str], Awaitable[str]]
 
 
 async def waiting(desk: Desk, order_id: str) -> str:
@@ -75,6 +79,12 @@ async def buried_by_rejection(desk: Desk, order_id: str) -> str:
     return token
 
 
+async def replayed(desk: Desk, order_id: str) -> str:
+    token = await buried_by_expiry(desk, order_id)
+    await desk.replay(order_id)
+    return token
+
+
 async def dead_and_amended(desk: Desk, order_id: str) -> str:
     token = await buried_by_rejection(desk, order_id)
     await desk.amend(order_id)
@@ -126,57 +136,72 @@ async def claim(desk: Desk, order_id: str, token: str) -> str:
     return " ".join(delivery.kind for delivery in got) or "nothing"
 
 
-EVENTS: list[Event] = [ack, reject, permanent, release, extend, claim]
+async def replay(desk: Desk, order_id: str, token: str) -> str:
+    return (await desk.replay(order_id))[0]
+
+
+EVENTS: list[Event] = [ack, reject, permanent, release, extend, claim, replay]
 
 stale = "STALE_LEASE -> "
 
-STATES = {
-    waiting: [*[stale + "claimable 0"] * 5, "NEW -> leased 0"],
+STATES: dict[State, list[str]] = {
+    waiting: [*[stale + "claimable 0"] * 5, "NEW -> leased 0", "NOT_DEAD -> claimable 0"],
     leased: [
         *("ACKNOWLEDGED -> done 0", "REJECTED -> claimable 1", "BURIED -> dead 1"),
-        *("RELEASED -> claimable 0", "EXTENDED -> leased 0", "nothing -> leased 0"),
+        *("RELEASED -> claimable 0", "EXTENDED -> leased 0", "nothing -> leased 0", "NOT_DEAD -> leased 0"),
     ],
     expired: [
         *("ACKNOWLEDGED -> done 0", "REJECTED -> claimable 1", "BURIED -> dead 1"),
-        *("RELEASED -> claimable 0", "EXTENDED -> leased 0", "NEW -> leased 1"),
+        *("RELEASED -> claimable 0", "EXTENDED -> leased 0", "NEW -> leased 1", "NOT_DEAD -> claimable 0"),
     ],
-    taken_over: [*[stale + "leased 1"] * 5, "nothing -> leased 1"],
+    taken_over: [*[stale + "leased 1"] * 5, "nothing -> leased 1", "NOT_DEAD -> leased 1"],
     amended_while_leased: [
         *("ACKNOWLEDGED -> claimable 0", "REJECTED -> claimable 0", "REJECTED -> claimable 0"),
-        *("RELEASED -> claimable 0", "EXTENDED superseded -> leased 0", "nothing -> leased 0"),
+        *("RELEASED -> claimable 0", "EXTENDED superseded -> leased 0", "nothing -> leased 0", "NOT_DEAD -> leased 0"),
     ],
     amended_after_expiry: [
         *("ACKNOWLEDGED -> claimable 0", "REJECTED -> claimable 0", "REJECTED -> claimable 0"),
-        *("RELEASED -> claimable 0", "EXTENDED superseded -> leased 0", "NEW -> leased 0"),
+        *("RELEASED -> claimable 0", "EXTENDED superseded -> leased 0", "NEW -> leased 0", "NOT_DEAD -> claimable 0"),
     ],
     leased_after_a_failure: [
         *("ACKNOWLEDGED -> done 0", "REJECTED -> backing off 2", "BURIED -> dead 2"),
-        *("RELEASED -> claimable 1", "EXTENDED -> leased 1", "nothing -> leased 1"),
+        *("RELEASED -> claimable 1", "EXTENDED -> leased 1", "nothing -> leased 1", "NOT_DEAD -> leased 1"),
     ],
     leased_for_the_last_time: [
         *("ACKNOWLEDGED -> done 0", "BURIED -> dead 10", "BURIED -> dead 10"),
-        *("RELEASED -> claimable 9", "EXTENDED -> leased 9", "nothing -> leased 9"),
+        *("RELEASED -> claimable 9", "EXTENDED -> leased 9", "nothing -> leased 9", "NOT_DEAD -> leased 9"),
     ],
     expired_for_the_last_time: [
         *("ACKNOWLEDGED -> done 0", "BURIED -> dead 10", "BURIED -> dead 10"),
-        *("RELEASED -> claimable 9", "EXTENDED -> leased 9", "nothing -> dead 10"),
+        *("RELEASED -> claimable 9", "EXTENDED -> leased 9", "nothing -> dead 10", "NOT_DEAD -> claimable 9"),
     ],
     buried_by_expiry: [
         *("ACKNOWLEDGED -> done 0", "BURIED -> dead 11", "BURIED -> dead 11"),
-        *("RELEASED -> claimable 10", "EXTENDED -> leased 10", "nothing -> dead 10"),
+        *("RELEASED -> claimable 10", "EXTENDED -> leased 10", "nothing -> dead 10", "REPLAYED -> claimable 0"),
     ],
-    buried_by_rejection: [*[stale + "dead 1"] * 5, "nothing -> dead 1"],
-    dead_and_amended: [*[stale + "claimable 0"] * 5, "NEW -> leased 0"],
-    released: [*[stale + "claimable 0"] * 5, "NEW -> leased 0"],
-    acknowledged: ["ALREADY_ACKNOWLEDGED -> done 0", *[stale + "done 0"] * 4, "nothing -> done 0"],
+    buried_by_rejection: [*[stale + "dead 1"] * 5, "nothing -> dead 1", "REPLAYED -> claimable 0"],
+    replayed: [*[stale + "claimable 0"] * 5, "NEW -> leased 0", "NOT_DEAD -> claimable 0"],
+    dead_and_amended: [*[stale + "claimable 0"] * 5, "NEW -> leased 0", "NOT_DEAD -> claimable 0"],
+    released: [*[stale + "claimable 0"] * 5, "NEW -> leased 0", "NOT_DEAD -> claimable 0"],
+    acknowledged: [
+        "ALREADY_ACKNOWLEDGED -> done 0",
+        *[stale + "done 0"] * 4,
+        "nothing -> done 0",
+        "NOT_DEAD -> done 0",
+    ],
     acknowledged_and_amended: [
-        *("ALREADY_ACKNOWLEDGED -> claimable 0", *[stale + "claimable 0"] * 4, "CHANGED -> leased 0"),
+        *(
+            "ALREADY_ACKNOWLEDGED -> claimable 0",
+            *[stale + "claimable 0"] * 4,
+            "CHANGED -> leased 0",
+            "NOT_DEAD -> claimable 0",
+        ),
     ],
 }
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-async def test_each_event_in_each_state(desk: Desk, state: Callable[[Desk, str], Awaitable[str]]) -> None:
+async def test_each_event_in_each_state(desk: Desk, state: State) -> None:
     seen = []
     for event in EVENTS:
         (order_id,) = await desk.place()

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from tandem.crm.v1.customer_pb2 import Customer
 from tandem.erp.v1.customer_requests_pb2 import (
     BatchGetCustomersRequest,
     BatchGetCustomersResponse,
     GetCustomerRequest,
+    LinkCustomerRequest,
+)
+from tandem.erp.v1.dead_letter_pb2 import (
+    DeadOrder,
+    ListDeadOrdersRequest,
+    ListDeadOrdersResponse,
+    ReplayOrdersRequest,
+    ReplayOrdersResponse,
 )
 from tandem.erp.v1.delivery_pb2 import Delivery
 from tandem.erp.v1.delivery_requests_pb2 import (
@@ -24,6 +34,11 @@ from tandem.erp.v1.erp_service_pb2_grpc import ErpServiceStub
 from tandem.erp.v1.lease_requests_pb2 import ExtendLeasesRequest, LeaseExtension, LeaseExtensionResult
 from tandem.erp.v1.status_update_pb2 import StatusUpdate, StatusUpdateResult, UpdateOrderStatusRequest
 from tandem_client.caller import Caller
+from tandem_client.pages import Pages
+
+
+def _dead_orders(page: ListDeadOrdersResponse) -> Iterable[DeadOrder]:
+    return page.dead_orders
 
 
 class Erp:
@@ -32,6 +47,8 @@ class Erp:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._stub = ErpServiceStub(caller.channel)
+        self.dead_orders = Pages(caller, self._stub.ListDeadOrders, ListDeadOrdersRequest, _dead_orders)
+        """Iterate over dead letters, by order id; the filters are the fields of ListDeadOrdersRequest."""
 
     async def lease(
         self, worker: str, *, max_orders: int = 0, lease_seconds: int = 0, wait_seconds: int = 0
@@ -77,3 +94,21 @@ class Erp:
         """Return many customers, and which ids are missing or did not fit into the reply."""
         request = BatchGetCustomersRequest(ids=customer_ids)
         return await self._caller.unary(self._stub.BatchGetCustomers, request)
+
+    async def link_customer(self, customer_id: str, erp_number: str) -> Customer:
+        """Store the ERP's own number for a customer, and return the customer."""
+        request = LinkCustomerRequest(id=customer_id, erp_number=erp_number)
+        response = await self._caller.unary(self._stub.LinkCustomer, request)
+        return response.customer
+
+    async def replay(
+        self,
+        order_ids: Iterable[str] = (),
+        *,
+        code: str = "",
+        dead_after: Timestamp | None = None,
+        dead_before: Timestamp | None = None,
+    ) -> ReplayOrdersResponse:
+        """Deliver dead letters again: these, or those that died of *code* or in a time; while `more`, call again."""
+        request = ReplayOrdersRequest(order_ids=order_ids, code=code, dead_after=dead_after, dead_before=dead_before)
+        return await self._caller.unary(self._stub.ReplayOrders, request)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import Column, Row, select
 
 from tandem_server.storage import orders
 from tandem_server.storage.database import Transaction
@@ -46,14 +47,14 @@ async def page(tx: Transaction, filters: DeadFilters, *, after_id: str, limit: i
 async def rows(tx: Transaction, filters: DeadFilters, *, after_id: str, limit: int) -> Sequence[Row[Any]]:
     """Return id and size of at most *limit* dead letters behind *after_id*, by id."""
     columns = deliveries.c
-    conditions: list[tuple[Any, ColumnElement[bool]]] = [
-        (True, columns.dead_at.is_not(None)),
-        (filters.erp, columns.erp == filters.erp),
-        (filters.code, columns.last_code == filters.code),
-        (filters.after, columns.dead_at > filters.after),
-        (filters.before, columns.dead_at < filters.before),
-        (after_id, columns.order_id > after_id),
+    given: list[tuple[Any, Column[Any], Callable[[Any, Any], Any]]] = [
+        (filters.erp, columns.erp, eq),
+        (filters.code, columns.last_code, eq),
+        (filters.after, columns.dead_at, gt),
+        (filters.before, columns.dead_at, lt),
+        (after_id, columns.order_id, gt),
     ]
-    query = select(columns.order_id, columns.bytes).where(*(holds for given, holds in conditions if given))
+    conditions = [compare(column, value) for value, column, compare in given if value]
+    query = select(columns.order_id, columns.bytes).where(columns.dead_at.is_not(None), *conditions)
     query = by_index(query, deliveries, "ix_deliveries_dead").order_by(columns.order_id).limit(limit)
     return await tx.rows(query)
