@@ -1,4 +1,4 @@
-"""How a method meets the database: `@reads` or `@writes`, one transaction a call."""
+"""How a method meets the database: `@reads` or `@writes`, one transaction a call; a write with a key happens once."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from tandem_server.domain.principals import Caller
+from tandem_server.rpc.idempotency import once
 from tandem_server.storage.database import Database, Transaction
+from tandem_server.storage.idempotency import Slot
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -20,6 +23,9 @@ CALLER: ContextVar[Caller] = ContextVar("CALLER")
 
 HEADERS: ContextVar[dict[str, str]] = ContextVar("HEADERS")
 """What the reply to the current call says in metadata; the guard makes it and sends it."""
+
+SLOT: ContextVar[Slot | None] = ContextVar("SLOT", default=None)
+"""Where the reply to the current call is kept, if its caller sent an idempotency key; the guard sets it."""
 
 
 def set_header(name: str, value: str) -> None:
@@ -36,7 +42,7 @@ class HasDatabase(Protocol):
 
 
 S = TypeVar("S", bound=HasDatabase)
-Req = TypeVar("Req")
+Req = TypeVar("Req", bound=Message)
 Res = TypeVar("Res")
 Body = Callable[[S, Req, Transaction, Caller], Awaitable[Res]]
 Servicer = Callable[[S, Req, Context], Awaitable[Res]]
@@ -54,11 +60,21 @@ def reads(body: Body[S, Req, Res]) -> Servicer[S, Req, Res]:
 
 
 def writes(body: Body[S, Req, Res]) -> Servicer[S, Req, Res]:
-    """Make a method that writes of *body*, which gets the request, a transaction and the caller; it may run again."""
+    """Make a method that writes of *body*, which gets the request, a transaction and the caller; it may run again.
+
+    A call with an idempotency key happens once: a repetition gets the first one's reply.
+    """
 
     @wraps(body)
     async def method(self: S, request: Req, _context: Context) -> Res:
-        caller = CALLER.get()
-        return await self.database.write(lambda tx: body(self, request, tx, caller))
+        caller, slot = CALLER.get(), SLOT.get()
+
+        def unit(tx: Transaction) -> Awaitable[Res]:
+            return body(self, request, tx, caller)
+
+        if slot is None:
+            return await self.database.write(unit)
+        response: Res = await once(self.database, slot, request, unit, HEADERS.get())
+        return response
 
     return method

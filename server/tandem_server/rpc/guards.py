@@ -1,4 +1,4 @@
-"""What surrounds every call, of any of the four kinds: telemetry ▸ errors ▸ authentication ▸ validation."""
+"""What surrounds every call, of any kind: telemetry ▸ errors ▸ authentication ▸ validation ▸ idempotency."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from tandem_proto.errors import Internal, TandemError
 from tandem_proto.status import METADATA_KEY, short_message, to_status
 from tandem_server.domain.principals import Caller
 from tandem_server.rpc.authentication import authenticate, authorize
-from tandem_server.rpc.calls import CALLER, HEADERS, Context
+from tandem_server.rpc.calls import CALLER, HEADERS, SLOT, Context
+from tandem_server.rpc.idempotency import METADATA as IDEMPOTENCY_KEY
+from tandem_server.rpc.idempotency import slot_of
 from tandem_server.rpc.validation import validate
 
 log = logging.getLogger("tandem.calls")
@@ -42,10 +44,10 @@ class Call:
     code: str = "OK"
     headers: dict[str, str] = field(default_factory=dict)
 
-    def metadata(self, name: str) -> str:
-        """Return the value that the caller sent under *name*, or empty."""
-        value = dict(self.context.invocation_metadata() or ()).get(name, "")
-        return value if isinstance(value, str) else ""
+    def metadata(self, name: str) -> str | None:
+        """Return the value that the caller sent under *name*, None where there is none."""
+        value = dict(self.context.invocation_metadata() or ()).get(name)
+        return value if isinstance(value, str) else None
 
 
 Guard = Callable[[Call], AbstractAsyncContextManager[None]]
@@ -91,9 +93,9 @@ async def _abort(call: Call, error: TandemError) -> None:
 @asynccontextmanager
 async def authentication(call: Call) -> AsyncIterator[None]:
     """Find out who calls, and whether the contract lets them."""
-    principal = authenticate(call.metadata("authorization"))
+    principal = authenticate(call.metadata("authorization") or "")
     authorize(principal, call.method.required_scope if call.method else "")
-    CALLER.set(Caller(principal, call.request_id, call.metadata("traceparent")[:60]))
+    CALLER.set(Caller(principal, call.request_id, (call.metadata("traceparent") or "")[:60]))
     yield
 
 
@@ -105,7 +107,16 @@ async def validation(call: Call) -> AsyncIterator[None]:
     yield
 
 
-GUARDS: tuple[Guard, ...] = (telemetry, errors, authentication, validation)
+@asynccontextmanager
+async def idempotency(call: Call) -> AsyncIterator[None]:
+    """Note where the reply to a unary write is kept whose caller sent an idempotency key."""
+    key = call.metadata(IDEMPOTENCY_KEY)
+    if key is not None and call.method is not None and call.method.unary and not call.method.safe:
+        SLOT.set(slot_of(key, call.method, CALLER.get().principal.name))
+    yield
+
+
+GUARDS: tuple[Guard, ...] = (telemetry, errors, authentication, validation, idempotency)
 """Outermost first."""
 
 
@@ -163,6 +174,6 @@ def _streaming(path: str, method: Method | None, body: Any) -> Any:
 
 def _call(path: str, method: Method | None, request: Any, context: Context) -> Call:
     call = Call(path, method, request, context, request_id="")
-    call.request_id = call.metadata("x-request-id")[:200] or uuid.uuid4().hex
+    call.request_id = (call.metadata("x-request-id") or "")[:200] or uuid.uuid4().hex
     HEADERS.set(call.headers)
     return call
