@@ -11,7 +11,7 @@ from aiohttp import web
 from google.protobuf.message import Message
 
 from tandem_gateway.body import read_body
-from tandem_gateway.forwarding import REQUEST_ID, Metadata, to_headers
+from tandem_gateway.forwarding import REQUEST_ID, Metadata, to_headers, with_key
 from tandem_gateway.settings import Settings
 from tandem_gateway.transcoding.request import Incoming, RequestReader
 from tandem_gateway.transcoding.response import NDJSON, ResponseWriter
@@ -79,7 +79,7 @@ def _unary(channel: grpc.aio.Channel, binding: Binding) -> Answer:
 
     async def answer(exchange: Exchange) -> web.StreamResponse:
         request = await binding.request(exchange)
-        running = call(request, metadata=exchange.metadata, timeout=timeout)
+        running = call(request, metadata=with_key(exchange.metadata, method), timeout=timeout)
         message = await running
         headers = to_headers(await running.initial_metadata(), await running.trailing_metadata())
         return binding.writer.response(message, exchange.path, headers)

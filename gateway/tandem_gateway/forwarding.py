@@ -7,11 +7,15 @@ import uuid
 from collections.abc import Iterable, Mapping
 
 from tandem_gateway.errors import Findings
+from tandem_proto.catalogue import Method
 
 REQUEST_ID = "x-request-id"
 """Names one request in the logs of all processes; echoed on every reply."""
 
-FORWARDED = {"authorization": 4096, "idempotency-key": 200, REQUEST_ID: 200, "traceparent": 200}
+IDEMPOTENCY_KEY = "idempotency-key"
+"""Makes a write happen once, however often it is asked for."""
+
+FORWARDED = {"authorization": 4096, IDEMPOTENCY_KEY: 255, REQUEST_ID: 200, "traceparent": 200}
 """Headers that become metadata of the same name, and how long each may be."""
 
 _PREFIX = "tandem-http-"
@@ -35,6 +39,13 @@ def to_metadata(headers: Mapping[str, str], own_id: str) -> Metadata:
             findings.add(name, f"must be at most {FORWARDED[name]} printable ASCII characters")
     findings.check()
     return tuple((metadata | {REQUEST_ID: own_id}).items())
+
+
+def with_key(metadata: Metadata, method: Method) -> Metadata:
+    """Return *metadata* with an idempotency key for all attempts of the call, where *method* needs one and has none."""
+    if not method.needs_key or any(name == IDEMPOTENCY_KEY for name, _ in metadata):
+        return metadata
+    return (*metadata, (IDEMPOTENCY_KEY, str(uuid.uuid4())))
 
 
 def to_headers(*parts: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:

@@ -54,6 +54,11 @@ class Method:
         """True where one request has one response."""
         return not (self.descriptor.client_streaming or self.descriptor.server_streaming)
 
+    @property
+    def needs_key(self) -> bool:
+        """True where a repetition does harm unless both calls carry the same idempotency key."""
+        return self.unary and not self.repeatable
+
 
 @cache
 def methods() -> tuple[Method, ...]:

@@ -33,10 +33,11 @@ def channel_options(request_bytes: int) -> list[tuple[str, int | str]]:
 
 
 def service_config() -> str:
-    """Return gRPC's service config: calls spread over all servers, and what may be repeated is, with back-off."""
-    names = [
-        {"service": method.service, "method": method.name} for method in methods() if method.unary and method.repeatable
-    ]
+    """Return gRPC's service config: calls spread over all servers, and every unary one repeated, with back-off.
+
+    Whoever dials sends one idempotency key with all attempts of a call that needs one (`Method.needs_key`).
+    """
+    names = [{"service": method.service, "method": method.name} for method in methods() if method.unary]
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [{"name": names, "retryPolicy": RETRY_POLICY}],

@@ -11,12 +11,9 @@ def repeated() -> set[str]:
     return {name["method"] for entry in json.loads(service_config())["methodConfig"] for name in entry["name"]}
 
 
-def test_what_the_contract_calls_harmless_is_repeated_and_nothing_else() -> None:
-    assert repeated() == {method.name for method in methods() if method.unary and method.repeatable}
-
-
-def test_neither_a_lease_nor_a_pull_nor_an_update_is_repeated() -> None:
-    assert repeated().isdisjoint({"LeaseOrders", "PullOrders", "UpdateCustomer"})
+def test_every_unary_call_is_repeated_and_no_stream() -> None:
+    assert repeated() == {method.name for method in methods() if method.unary}
+    assert "PullOrders" not in repeated()
 
 
 def test_only_unavailable_is_repeated() -> None:
@@ -24,6 +21,8 @@ def test_only_unavailable_is_repeated() -> None:
     assert [policy["retryableStatusCodes"] for policy in policies] == [["UNAVAILABLE"]]
 
 
-def test_a_unary_call_is_either_repeatable_or_keyed() -> None:
+def test_what_the_contract_does_not_call_harmless_to_repeat_carries_a_key() -> None:
     keyed = {method.name for method in methods() if method.request in KEYED}
-    assert keyed == {method.name for method in methods() if method.unary} - repeated()
+    assert keyed == {method.name for method in methods() if method.unary and not method.repeatable}
+    assert "UpdateCustomer" in keyed
+    assert "LeaseOrders" not in keyed

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import json
-
 import grpc
 import orjson
 import pytest
 
 from tandem_gateway.errors import STATUS_BY_CODE, MethodNotAllowed, from_rpc, problem
-from tandem_gateway.forwarding import request_id, to_headers, to_metadata
-from tandem_proto.catalogue import methods
-from tandem_proto.channel import service_config
+from tandem_gateway.forwarding import request_id, to_headers, to_metadata, with_key
+from tandem_proto.catalogue import Method, methods
 from tandem_proto.errors import (
     BY_CODE,
     Aborted,
@@ -126,6 +123,10 @@ def test_the_server_can_set_headers() -> None:
     assert to_headers(metadata, None) == {"idempotent-replayed": "true"}
 
 
-def test_only_what_is_harmless_to_repeat_is_retried() -> None:
-    names = {(name["service"], name["method"]) for name in json.loads(service_config())["methodConfig"][0]["name"]}
-    assert names == {(m.service, m.name) for m in methods() if m.unary and m.repeatable}
+@pytest.mark.parametrize("method", methods(), ids=lambda method: method.path)
+def test_a_call_that_needs_an_idempotency_key_has_one_and_the_callers_own_goes_first(method: Method) -> None:
+    sent = (("x-request-id", "1"),)
+    added = dict(with_key(sent, method))
+    assert (len(added.pop("idempotency-key", "")) == 36) is method.needs_key
+    assert added == dict(sent)
+    assert with_key((*sent, ("idempotency-key", "mine")), method) == (*sent, ("idempotency-key", "mine"))

@@ -15,8 +15,8 @@ from tandem_proto.status import METADATA_KEY, from_status
 Req = TypeVar("Req")
 Res = TypeVar("Res")
 
-KEYED = frozenset(method.request for method in methods() if method.unary and not method.repeatable)
-"""Requests of which a repetition does harm unless both carry the same idempotency key."""
+KEYED = frozenset(method.request for method in methods() if method.needs_key)
+"""Requests that need an idempotency key, since gRPC repeats their calls."""
 
 
 class Caller:
@@ -27,11 +27,24 @@ class Caller:
         self._authorization = ("authorization", f"Bearer {key}")
         self._timeout = timeout
 
-    async def unary(self, method: grpc.aio.UnaryUnaryMultiCallable[Req, Res], request: Req, *, waits: float = 0) -> Res:
-        """Return the response to *request*; a call that *waits* on purpose has as many seconds more."""
+    async def unary(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Req, Res],
+        request: Req,
+        *,
+        waits: float = 0,
+        idempotency_key: str = "",
+    ) -> Res:
+        """Return the response to *request*; a call that *waits* on purpose has as many seconds more.
+
+        All attempts of a call that needs an idempotency key carry the same, of the caller's choice or a new one.
+        """
         request_id = str(uuid.uuid4())
+        metadata = self._metadata(request_id)
+        if idempotency_key or type(request) in KEYED:
+            metadata.add("idempotency-key", idempotency_key or str(uuid.uuid4()))
         with translated(request_id):
-            return await method(request, metadata=self._metadata(request_id, request), timeout=self._timeout + waits)
+            return await method(request, metadata=metadata, timeout=self._timeout + waits)
 
     @asynccontextmanager
     async def stream(
@@ -39,18 +52,15 @@ class Caller:
     ) -> AsyncIterator[AsyncIterator[Res]]:
         """Open a stream of responses, for as long as the context lasts."""
         request_id = str(uuid.uuid4())
-        call = method(request, metadata=self._metadata(request_id, request))
+        call = method(request, metadata=self._metadata(request_id))
         try:
             with translated(request_id):
                 yield aiter(call)
         finally:
             call.cancel()  # the server goes on sending to those who merely stop reading
 
-    def _metadata(self, request_id: str, request: object) -> grpc.aio.Metadata:
-        metadata = grpc.aio.Metadata(self._authorization, ("x-request-id", request_id))
-        if type(request) in KEYED:
-            metadata.add("idempotency-key", str(uuid.uuid4()))
-        return metadata
+    def _metadata(self, request_id: str) -> grpc.aio.Metadata:
+        return grpc.aio.Metadata(self._authorization, ("x-request-id", request_id))
 
 
 @contextmanager

@@ -51,10 +51,19 @@ class Customers:
         return response.customer
 
     async def update(
-        self, customer_id: str, customer: Customer, *, fields: Iterable[str] = (), etag: str = ""
+        self,
+        customer_id: str,
+        customer: Customer,
+        *,
+        fields: Iterable[str] = (),
+        etag: str = "",
+        idempotency_key: str = "",
     ) -> Customer:
-        """Change the *fields* named (none: all that *customer* fills), only if the customer still has this *etag*."""
+        """Change the *fields* named (none: all that *customer* fills), only if the customer still has this *etag*.
+
+        The same again under the same *idempotency_key* changes nothing and returns what the first call did.
+        """
         mask = FieldMask(paths=fields)
         request = UpdateCustomerRequest(id=customer_id, customer=customer, update_mask=mask, etag=etag)
-        response = await self._caller.unary(self._stub.UpdateCustomer, request)
+        response = await self._caller.unary(self._stub.UpdateCustomer, request, idempotency_key=idempotency_key)
         return response.customer

@@ -64,11 +64,22 @@ class Orders:
         request = UpsertOrderRequest(order=order, etag=etag)
         return await self._caller.unary(self._stub.UpsertOrder, request)
 
-    async def amend(self, order_id: str, order: Order, *, fields: Iterable[str] = (), etag: str = "") -> Order:
-        """Change the *fields* named (none: all that *order* fills), only if the order still has this *etag*."""
+    async def amend(
+        self,
+        order_id: str,
+        order: Order,
+        *,
+        fields: Iterable[str] = (),
+        etag: str = "",
+        idempotency_key: str = "",
+    ) -> Order:
+        """Change the *fields* named (none: all that *order* fills), only if the order still has this *etag*.
+
+        The same again under the same *idempotency_key* changes nothing and returns what the first call did.
+        """
         mask = FieldMask(paths=fields)
         request = AmendOrderRequest(id=order_id, order=order, update_mask=mask, etag=etag)
-        response = await self._caller.unary(self._stub.AmendOrder, request)
+        response = await self._caller.unary(self._stub.AmendOrder, request, idempotency_key=idempotency_key)
         return response.order
 
     async def cancel(self, order_id: str, *, reason: str = "", etag: str = "") -> Order:
