@@ -15,7 +15,7 @@ from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
 from tandem_server.rpc import contents, messages, pages, timeline
 from tandem_server.rpc.calls import reads, set_header, writes
-from tandem_server.rpc.masks import clear_output_only, masked_fields
+from tandem_server.rpc.masks import masked_fields
 from tandem_server.storage import events
 from tandem_server.storage import orders as stored_orders
 from tandem_server.storage.database import Database, Transaction
@@ -37,7 +37,7 @@ class OrderMethods(CrmServiceServicer):
     async def CreateOrder(
         self, request: order_pb.CreateOrderRequest, tx: Transaction, caller: Caller
     ) -> order_pb.CreateOrderResponse:
-        (result,) = await orders.create(tx, caller, self._routes, [_new_order(request.order)])
+        (result,) = await orders.create(tx, caller, self._routes, [_told(request.order)])
         if isinstance(result, TandemError):
             raise result.within("order")
         if not result.replayed:
@@ -49,8 +49,9 @@ class OrderMethods(CrmServiceServicer):
     async def UpsertOrder(
         self, request: change_pb.UpsertOrderRequest, tx: Transaction, caller: Caller
     ) -> change_pb.UpsertOrderResponse:
+        new = _told(request.order)
         try:
-            stored, outcome = await amendments.upsert(tx, caller, self._routes, _new_order(request.order), request.etag)
+            stored, outcome = await amendments.upsert(tx, caller, self._routes, new, request.etag)
         except TandemError as error:
             raise error.within("order") from error
         if outcome is not amendments.Outcome.UNCHANGED:
@@ -65,7 +66,7 @@ class OrderMethods(CrmServiceServicer):
     async def AmendOrder(
         self, request: change_pb.AmendOrderRequest, tx: Transaction, caller: Caller
     ) -> change_pb.AmendOrderResponse:
-        mask, content = masked_fields(request), contents.order(request.order)
+        mask, content = masked_fields(request), _told(request.order).content
         try:
             stored, outcome = await amendments.amend(tx, caller, request.id, content, mask, request.etag, _size_of)
         except TandemError as error:
@@ -135,25 +136,17 @@ def _order_filters(request: order_pb.ListOrdersRequest, caller: Caller) -> Order
     )
 
 
-def _new_order(order: Order) -> orders.NewOrder:
+def _told(order: Order) -> orders.NewOrder:
+    """Return what a request tells of an order. Raises InvalidArgument where that is too much."""
     size = order.ByteSize()
-    _check_size(size)
+    if size > ORDER_BYTES:
+        wrong = FieldViolation("order.lines", f"the order has {size} bytes, at most {ORDER_BYTES} fit")
+        raise InvalidArgument(wrong.description, fields=[wrong])
     return orders.NewOrder(contents.order(order), size)
 
 
-def _check_size(size: int) -> None:
-    if size > ORDER_BYTES:
-        wrong = FieldViolation("lines", f"the order has {size} bytes, at most {ORDER_BYTES} fit")
-        raise InvalidArgument(wrong.description, fields=[wrong])
-
-
 def _size_of(stored: StoredOrder) -> int:
-    """Return the bytes of what a request would say to make *stored*. Raises InvalidArgument where they are too many."""
-    order = messages.order(stored, stored.order.updated_at)
-    clear_output_only(order)
-    size = order.ByteSize()
-    _check_size(size)
-    return size
+    return messages.order(stored, stored.order.updated_at).ByteSize()
 
 
 def tell_replay(replayed: bool) -> None:

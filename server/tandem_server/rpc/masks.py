@@ -49,17 +49,6 @@ def check_mask(request: Any, resource: FieldDescriptor) -> Iterator[FieldViolati
             yield FieldViolation(f"{resource.name}.{path}", "cannot be changed")
 
 
-def clear_output_only(message: Message) -> None:
-    """Clear every field of *message*, at any depth, that only Tandem sets."""
-    plan = _plan(message.DESCRIPTOR)
-    for name in plan.output_only:
-        message.ClearField(name)
-    for field in plan.children:
-        value = getattr(message, field.name)
-        for item in value if field.is_repeated else [value] if message.HasField(field.name) else []:
-            clear_output_only(item)
-
-
 class _Plan(NamedTuple):
     """What to look at in messages of one type."""
 

@@ -26,7 +26,7 @@ FIXED = ("customer_id", "customer_external_id", "currency")
 """What an order keeps for ever, besides its ids."""
 
 SizeOf = Callable[[StoredOrder], int]
-"""Tells an order's encoded size in bytes; may raise InvalidArgument where that is too large."""
+"""Tells an order's encoded size in bytes."""
 
 
 class Outcome(StrEnum):
