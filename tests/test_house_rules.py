@@ -74,7 +74,7 @@ def test_only_settings_read_the_environment() -> None:
     assert readers <= {f"{member}/settings.py" for member in MEMBERS}
 
 
-def test_only_guards_and_the_background_loop_catch_everything() -> None:
+def test_only_guards_and_background_loops_catch_everything() -> None:
     catchers = {
         name_of(path)
         for path in SOURCES
@@ -85,6 +85,7 @@ def test_only_guards_and_the_background_loop_catch_everything() -> None:
     assert catchers <= {
         "server/tandem_server/rpc/guards.py",
         "server/tandem_server/usecases/dispatch.py",
+        "server/tandem_server/usecases/housekeeping.py",
         "gateway/tandem_gateway/edge.py",
     }
 

@@ -11,6 +11,7 @@ from sqlalchemy import Column, ColumnElement, case, insert, or_, select, update
 
 from tandem_server.domain.customers import email_key
 from tandem_server.storage.database import Transaction
+from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import customers
 
 
@@ -35,7 +36,7 @@ async def by_external_ids(
 ) -> dict[str, Any]:
     """Return the customers of *source* that exist, by external id; with *lock* nobody else changes them meanwhile."""
     query = select(customers).where(customers.c.external_id.in_(external_ids), customers.c.source == source)
-    query = query.order_by(customers.c.external_id)
+    query = by_index(query.order_by(customers.c.external_id), customers, "uq_customers_external")
     return {row.external_id: row for row in await tx.rows(query.with_for_update() if lock else query)}
 
 

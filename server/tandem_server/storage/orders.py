@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, Row, and_, insert, or_, select
 
 from tandem_server.storage.database import Transaction
+from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import deliveries, order_lines, orders
 
 PAGE_BYTES = 1 << 20
@@ -65,7 +66,7 @@ async def whereabouts(
 async def by_external_ids(tx: Transaction, source: str, external_ids: Sequence[str]) -> dict[str, StoredOrder]:
     """Return the orders of *source* that exist, by external id."""
     query = select(orders).where(orders.c.external_id.in_(external_ids), orders.c.source == source)
-    found = await _complete(tx, await tx.rows(query))
+    found = await _complete(tx, await tx.rows(by_index(query, orders, "uq_orders_external")))
     return {stored.order.external_id: stored for stored in found.values()}
 
 

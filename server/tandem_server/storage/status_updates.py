@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, and_, case, insert, select, update
 
 from tandem_server.storage.database import Transaction
+from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import orders, status_updates
 
 
@@ -65,6 +66,7 @@ async def overdue(tx: Transaction, since: datetime, limit: int) -> dict[str, lis
     owned = and_(orders.c.erp_document == columns.erp_document, orders.c.erp == columns.erp)
     query = select(columns.erp, columns.erp_document).join(orders, owned)
     query = query.where(columns.order_id.is_(None), columns.received_at > since).distinct().limit(limit)
+    query = by_index(query, status_updates, "ix_status_updates_order")
     found: dict[str, list[str]] = {}
     for row in await tx.rows(query):
         found.setdefault(row.erp, []).append(row.erp_document)

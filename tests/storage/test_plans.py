@@ -1,0 +1,123 @@
+"""What is asked often is answered from its index, on empty tables as on full ones."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+from erp.conftest import open_one
+from erp.desk import Desk
+from sqlalchemy import Table, event, insert, select, text
+
+from tandem_server.storage import customers, dead_letters, deliveries, orders, status_updates
+from tandem_server.storage.customers import CustomerFilters
+from tandem_server.storage.database import Database, Transaction
+from tandem_server.storage.dead_letters import DeadFilters
+from tandem_server.storage.orders import OrderFilters
+from tandem_server.storage.tables import metadata
+
+pytestmark = pytest.mark.parametrize("database", ["mysql"], indirect=True, scope="session")
+
+ROWS = 20_000
+NOW = datetime.now(UTC)
+MANY = [f"y{n}" for n in range(500)]
+NEW = OrderFilters(source="crm-erp", statuses=["NEW"])
+Query = Callable[[Transaction], Awaitable[Any]]
+
+QUERIES: dict[str, Query] = {
+    "ix_deliveries_claim": lambda tx: deliveries.waiting(tx, "erp", 100, skip_locked=True),
+    "ix_deliveries_leased_by": lambda tx: deliveries.outstanding(tx, "w"),
+    "ix_deliveries_dead": lambda tx: dead_letters.rows(tx, DeadFilters(erp="erp"), after_id="ord_0", limit=51),
+    "PRIMARY": lambda tx: deliveries.lock(tx, "erp", MANY),
+    "ix_orders_status": lambda tx: orders.page(tx, NEW, after_id="", newest_first=False, limit=50),
+    "uq_orders_external": lambda tx: orders.by_external_ids(tx, "crm-erp", MANY),
+    "uq_orders_document": lambda tx: deliveries.owners(tx, "erp", MANY),
+    "ix_customers_email": lambda tx: customers.page(
+        tx, CustomerFilters("crm-erp", email="x7@example.com"), after_id="", newest_first=False, limit=50
+    ),
+    "uq_customers_external": lambda tx: customers.by_external_ids(tx, "crm-erp", MANY),
+    "ix_status_updates_document": lambda tx: status_updates.parked_documents(tx, "erp", MANY),
+    "ix_status_updates_order": lambda tx: status_updates.overdue(tx, NOW - timedelta(days=1), 500),
+}
+
+
+@pytest.fixture(scope="session")
+def urls(database: str, make_database: Callable[[str], str]) -> dict[str, str]:
+    return {"empty": make_database(database), "full": make_database(database)}
+
+
+@pytest.fixture(params=["empty", "full"])
+async def filled(request: pytest.FixtureRequest, urls: dict[str, str]) -> AsyncIterator[Database]:
+    opened = await open_one(urls[request.param])
+    if request.param == "full":
+        await fill(opened)
+    yield opened
+    await opened.close()
+
+
+async def fill(database: Database) -> None:
+    """Multiply one order and its customer; one in a hundred is new, dead, or waits for its document."""
+    desk = Desk(database, "erp", count(1))
+    if await database.read(lambda tx: tx.rows(select(metadata.tables["orders"].c.id).limit(1))):
+        return
+    desk = await Desk.opened(database, "erp")
+    await desk.place()
+    for table in (metadata.tables[name] for name in ("customers", "orders", "deliveries")):
+        (pattern,) = await database.read(lambda tx, table=table: tx.rows(select(table)))  # type: ignore[misc]
+        await add(database, table, [pattern._asdict() | variant(table.name, n) for n in range(ROWS)])
+    told = {"erp": "erp", "digest": "d", "content": {}, "received_at": NOW - timedelta(days=2)}
+    done, parked = {"order_id": "ord", "erp_document": None}, {"order_id": None, "erp_document": "D"}
+    rows = [told | {"event_id": f"e{n}", "outcome": "X"} | (done if n % 100 else parked) for n in range(ROWS)]
+    await add(database, metadata.tables["status_updates"], rows)
+
+
+def variant(table: str, number: int) -> dict[str, Any]:
+    rare = number % 100 == 0
+    if table == "customers":
+        names = {"external_id": f"y{number}", "email": f"x{number}@example.com", "email_key": f"x{number}@example.com"}
+        return {"id": f"cus_{number:026}"} | names
+    if table == "orders":
+        status = "NEW" if rare else "DELIVERED"
+        names = {"external_id": f"y{number}", "erp_document": f"y{number}"}
+        return {"id": f"ord_{number:026}", "status": status, "customer_id": f"cus_{number % 500:026}"} | names
+    state = {"available_at": NOW if rare else None, "dead_at": NOW if number % 100 == 1 else None}
+    return {"order_id": f"ord_{number:026}", "leased_by": f"w{number % 50}"} | state
+
+
+async def add(database: Database, table: Table, rows: list[dict[str, Any]]) -> None:
+    for start in range(0, len(rows), 5000):
+        part = rows[start : start + 5000]
+        await database.write(partial(Transaction.execute, statement=insert(table), rows=part))
+    await database.write(lambda tx: tx.execute(text(f"ANALYZE TABLE {table.name}")))
+
+
+async def first_statement(database: Database, query: Query) -> tuple[str, Any]:
+    """Return the first statement that *query* runs on a table, with its parameters."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if "FROM" in statement:
+            asked.append((statement, parameters))
+
+    engine = database._reader.sync_engine  # noqa: SLF001 - the only place to see statements at
+    event.listen(engine, "before_cursor_execute", note)
+    await database.read(query)
+    event.remove(engine, "before_cursor_execute", note)
+    return asked[0]
+
+
+@pytest.mark.parametrize("index", QUERIES)
+async def test_its_index_answers(filled: Database, index: str, request: pytest.FixtureRequest) -> None:
+    scans = ("ALL", "index") if "full" in request.node.name else ("ALL",)
+    statement, parameters = await first_statement(filled, QUERIES[index])
+    async with filled._reader.connect() as connection:  # noqa: SLF001
+        plan = (
+            (await connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", parameters)).mappings().all()
+        )
+    assert index in {step["key"] for step in plan}, plan
+    # Of an empty table, reading all of the index is as good as a part of it.
+    assert all(step["type"] not in scans for step in plan), plan
