@@ -25,6 +25,8 @@ pytestmark = pytest.mark.usefixtures("deadline")
 
 ORDERS = 20
 BUSY_SECONDS = 3.5
+LATE = {DeliveryState.DELIVERY_STATE_BACKING_OFF, DeliveryState.DELIVERY_STATE_DEAD}
+"""Where an order would wait longer than a test does: an amendment brings it back at once."""
 
 
 @dataclass
@@ -82,8 +84,9 @@ async def test_promise_12_no_amendment_is_lost_whenever_it_came(party: Party) ->
         record.careless = False
         await asyncio.gather(*amending)
         await asyncio.sleep(1.5)  # what was forgotten is free again
-        for order in orders:
-            await change(crm, order, record)
+        async for order in crm.orders.list():
+            if order.delivery.state in LATE:
+                await change(crm, order, record)
         await all_done(crm)
         record.finished = True
         await asyncio.gather(*working)
