@@ -81,7 +81,7 @@ class Desk:
         ids: list[str] = []
         for start in range(0, number, 500):
             new = [
-                order_use_cases.NewOrder({**ORDER, "external_id": f"x{next(self.counter)}"}, size)
+                order_use_cases.NewOrder({**ORDER, "external_id": f"x{next(self.counter)}"}, size, self.caller)
                 for _ in range(min(500, number - start))
             ]
             ids += await self._create(new)
@@ -89,7 +89,7 @@ class Desk:
 
     async def _create(self, new: list[order_use_cases.NewOrder]) -> list[str]:
         routes = Routes({self.caller.source: self.erp})
-        made = await self.database.write(lambda tx: order_use_cases.create(tx, self.caller, routes, new))
+        made = await self.database.write(lambda tx: order_use_cases.create(tx, routes, new))
         return [each.stored.order.id for each in made if isinstance(each, order_use_cases.Created)]
 
     async def claim(self, limit: int = 100, worker: str = "w", seconds: int = 60, **options: Any) -> list[Delivery]:

@@ -32,11 +32,11 @@ async def test_promise_2_nothing_is_skipped(party: Party, database: str) -> None
 
     async def write() -> None:
         for _ in range(rounds):
-            new = orders.NewOrder(contents.order(an_order(lines=1)), 200)
+            new = orders.NewOrder(contents.order(an_order(lines=1)), 200, caller)
             linger = random.uniform(0, longest)
 
             async def unit(tx: Transaction, new: orders.NewOrder = new, linger: float = linger) -> str:
-                (result,) = await orders.create(tx, caller, routes, [new])
+                (result,) = await orders.create(tx, routes, [new])
                 assert isinstance(result, orders.Created)
                 await asyncio.sleep(linger)
                 return str(result.stored.order.id)

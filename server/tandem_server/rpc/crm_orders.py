@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tandem.crm.v1 import order_change_requests_pb2 as change_pb
 from tandem.crm.v1 import order_event_requests_pb2 as event_pb
@@ -14,13 +14,14 @@ from tandem_proto.errors import FieldViolation, InvalidArgument, NotFound, Tande
 from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
 from tandem_server.rpc import contents, messages, pages, timeline
-from tandem_server.rpc.calls import reads, set_header, writes
+from tandem_server.rpc.calls import CALLER, SLOT, Context, reads, set_header, writes
 from tandem_server.rpc.masks import masked_fields
 from tandem_server.storage import events
 from tandem_server.storage import orders as stored_orders
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.storage.orders import OrderFilters, StoredOrder
 from tandem_server.usecases import amendments, cancellations, orders
+from tandem_server.usecases.grouping import Grouping
 
 ORDER_BYTES = 1 << 20
 
@@ -32,24 +33,39 @@ class OrderMethods(CrmServiceServicer):
         self.database = database
         self._routes = routes
         self._order_waits = order_waits
+        self._creates = Grouping(self._create_together, lambda new: new.size)
+
+    async def CreateOrder(self, request: order_pb.CreateOrderRequest, context: Context) -> order_pb.CreateOrderResponse:
+        if SLOT.get() is not None:  # what is kept under a key has a transaction of its own
+            return await self._create_alone(request, context)
+        caller = CALLER.get()
+        new = _told(request.order, caller)
+        try:
+            return _created(await self._creates.add(caller.source, new))
+        except TandemError as error:
+            raise error.within("order") from error
 
     @writes
-    async def CreateOrder(
+    async def _create_alone(
         self, request: order_pb.CreateOrderRequest, tx: Transaction, caller: Caller
     ) -> order_pb.CreateOrderResponse:
-        (result,) = await orders.create(tx, caller, self._routes, [_told(request.order)])
+        (result,) = await self._create(tx, [_told(request.order, caller)])
         if isinstance(result, TandemError):
             raise result.within("order")
-        if not result.replayed:
-            tx.after_commit(self._order_waits)
-        tell_replay(result.replayed)
-        return order_pb.CreateOrderResponse(order=messages.order(result.stored, await tx.now()))
+        return _created(result)
+
+    async def _create_together(self, new: Sequence[orders.NewOrder]) -> Sequence[orders.Created | TandemError]:
+        return await self.database.write(lambda tx: self._create(tx, new))
+
+    async def _create(self, tx: Transaction, new: Sequence[orders.NewOrder]) -> Sequence[orders.Created | TandemError]:
+        tx.after_commit(self._order_waits)
+        return await orders.create(tx, self._routes, new)
 
     @writes
     async def UpsertOrder(
         self, request: change_pb.UpsertOrderRequest, tx: Transaction, caller: Caller
     ) -> change_pb.UpsertOrderResponse:
-        new = _told(request.order)
+        new = _told(request.order, caller)
         try:
             stored, outcome = await amendments.upsert(tx, caller, self._routes, new, request.etag)
         except TandemError as error:
@@ -66,7 +82,7 @@ class OrderMethods(CrmServiceServicer):
     async def AmendOrder(
         self, request: change_pb.AmendOrderRequest, tx: Transaction, caller: Caller
     ) -> change_pb.AmendOrderResponse:
-        mask, content = masked_fields(request), _told(request.order).content
+        mask, content = masked_fields(request), _told(request.order, caller).content
         try:
             stored, outcome = await amendments.amend(tx, caller, request.id, content, mask, request.etag, _size_of)
         except TandemError as error:
@@ -136,13 +152,18 @@ def _order_filters(request: order_pb.ListOrdersRequest, caller: Caller) -> Order
     )
 
 
-def _told(order: Order) -> orders.NewOrder:
-    """Return what a request tells of an order. Raises InvalidArgument where that is too much."""
+def _created(created: orders.Created) -> order_pb.CreateOrderResponse:
+    tell_replay(created.replayed)
+    return order_pb.CreateOrderResponse(order=messages.order(created.stored, created.at))
+
+
+def _told(order: Order, caller: Caller) -> orders.NewOrder:
+    """Return what a request of *caller* tells of an order. Raises InvalidArgument where that is too much."""
     size = order.ByteSize()
     if size > ORDER_BYTES:
         wrong = FieldViolation("order.lines", f"the order has {size} bytes, at most {ORDER_BYTES} fit")
         raise InvalidArgument(wrong.description, fields=[wrong])
-    return orders.NewOrder(contents.order(order), size)
+    return orders.NewOrder(contents.order(order), size, caller)
 
 
 def _size_of(stored: StoredOrder) -> int:

@@ -45,15 +45,22 @@ class Event:
 
 async def append(tx: Transaction, caller: Caller, events: Iterable[Event]) -> None:
     """Write *events*, all at the transaction's time and by *caller*."""
+    await add(tx, [(caller, event) for event in events])
+
+
+async def add(tx: Transaction, events: Iterable[tuple[Caller, Event]]) -> None:
+    """Write events with who caused each, all at the transaction's time."""
     at = await tx.now()
-    origin = {
-        "at": at,
+    if rows := [vars(event) | _origin(caller) | {"at": at} for caller, event in events]:
+        await tx.execute(insert(order_events), rows)
+
+
+def _origin(caller: Caller) -> dict[str, str]:
+    return {
         "actor": caller.principal.name,
         "request_id": caller.request_id[:200],
         "trace_id": caller.trace_id,
     }
-    if rows := [vars(event) | origin for event in events]:
-        await tx.execute(insert(order_events), rows)
 
 
 async def page(tx: Transaction, order_id: str, *, after_seq: int, limit: int) -> tuple[Sequence[Row[Any]], bool]:

@@ -72,7 +72,7 @@ async def upsert(tx: Transaction, caller: Caller, routes: Routes, new: NewOrder,
     Raises what creating and amending it raise, but for AlreadyExists. Where nothing differs the etag does not matter,
     so that a repetition is harmless.
     """
-    (created,) = await orders.create(tx, caller, routes, [new])
+    (created,) = await orders.create(tx, routes, [new])
     if isinstance(created, orders.Created) and not created.replayed:
         if expected_etag:
             raise EtagMismatch("there is no such order: it has no etag yet", metadata={"etag": ""})

@@ -30,41 +30,41 @@ UNTOLD: dict[str, Any] = {"erp_document": None, "invoice_numbers": [], "shipment
 
 
 class NewOrder(NamedTuple):
-    """An order to create: its content by field name, and its encoded size in bytes."""
+    """An order to create: its content by field name, its encoded size in bytes, and who asks."""
 
     content: Content
     size: int
+    caller: Caller
 
 
 class Created(NamedTuple):
-    """An order after a create; `replayed` where it was there already."""
+    """An order after a create, at the database's time *at*; `replayed` where it was there already."""
 
     stored: StoredOrder
     replayed: bool
+    at: datetime
 
 
-async def create(
-    tx: Transaction, caller: Caller, routes: Routes, new: Sequence[NewOrder]
-) -> list[Created | TandemError]:
-    """Create each of *new*, or find that it was created before: one result an order, in their order.
+async def create(tx: Transaction, routes: Routes, new: Sequence[NewOrder]) -> list[Created | TandemError]:
+    """Create each of *new*, all of one source, or find that it was created before: one result an order, in order.
 
     A result is AlreadyExists where another order has the external id, InvalidArgument where the order does not fit or
     its customer is not known; neither spoils its neighbours. Raises FailedPrecondition where the source has no ERP.
     """
-    erp = routes.erp_of(caller.source)
+    source = new[0].caller.source
+    erp = routes.erp_of(source)
     if erp is None:
-        message = f"no ERP is set for {caller.source}: add it to TANDEM_ROUTES"
+        message = f"no ERP is set for {source}: add it to TANDEM_ROUTES"
         raise FailedPrecondition(message, reason="NO_ROUTE")
     contents = [order.content for order in new]
     batch = _Batch(
-        caller=caller,
         erp=erp,
         now=await tx.now(),
-        existing=await orders.by_external_ids(tx, caller.source, [content["external_id"] for content in contents]),
-        customers=await _customers(tx, caller.source, contents),
+        existing=await orders.by_external_ids(tx, source, [content["external_id"] for content in contents]),
+        customers=await _customers(tx, source, contents),
     )
     results = [batch.result(order) for order in new]
-    await _store(tx, caller, batch.made)
+    await _store(tx, batch.made)
     return results
 
 
@@ -72,12 +72,11 @@ async def create(
 class _Batch:
     """Orders on their way in, and what of the database they meet there."""
 
-    caller: Caller
     erp: str
     now: datetime
     existing: dict[str, StoredOrder]
     customers: dict[str, Any]
-    made: list[StoredOrder] = field(default_factory=list)
+    made: list[tuple[Caller, StoredOrder]] = field(default_factory=list)
 
     def result(self, order: NewOrder) -> Created | TandemError:
         try:
@@ -91,11 +90,11 @@ class _Batch:
         content = {**order.content, "customer_id": customer.id, "customer_external_id": customer.external_id}
         if stored := self.existing.get(content["external_id"]):
             _check_same(stored, content)
-            return Created(stored, replayed=True)
-        made = self._make(content, totals, customer, order.size)
+            return Created(stored, replayed=True, at=self.now)
+        made = self._make(order, content, totals, customer)
         self.existing[content["external_id"]] = made
-        self.made.append(made)
-        return Created(made, replayed=False)
+        self.made.append((order.caller, made))
+        return Created(made, replayed=False, at=self.now)
 
     def _customer(self, content: Content) -> Any:
         name = "customer_id" if content["customer_id"] else "customer_external_id"
@@ -104,17 +103,17 @@ class _Batch:
         wrong = FieldViolation(name, f"there is no customer {content[name]}: create the customer first")
         raise InvalidArgument(wrong.description, reason="UNKNOWN_CUSTOMER", fields=[wrong])
 
-    def _make(self, content: Content, totals: Totals, customer: Any, size: int) -> StoredOrder:
+    def _make(self, order: NewOrder, content: Content, totals: Totals, customer: Any) -> StoredOrder:
         order_id = new_order_id()
         header = _header(content, totals, customer, self.now) | {
             "id": order_id,
-            "source": self.caller.source,
+            "source": order.caller.source,
             "erp": self.erp,
-            "traceparent": self.caller.traceparent,
+            "traceparent": order.caller.traceparent,
         }
         amounts = zip(content["lines"], totals.amounts, strict=True)
         lines = by_number({**line, "order_id": order_id, "revision": 1, "amount": amount} for line, amount in amounts)
-        waiting = _waiting(order_id, self.erp, size, self.now)
+        waiting = _waiting(order_id, self.erp, order.size, self.now)
         return StoredOrder(
             SimpleNamespace(**header), [SimpleNamespace(**line) for line in lines], SimpleNamespace(**waiting)
         )
@@ -181,13 +180,13 @@ def _check_same(stored: StoredOrder, content: Content) -> None:
         raise AlreadyExists(message, fields=wrong, metadata={"id": stored.order.id})
 
 
-async def _store(tx: Transaction, caller: Caller, made: Sequence[StoredOrder]) -> None:
+async def _store(tx: Transaction, made: Sequence[tuple[Caller, StoredOrder]]) -> None:
     if not made:
         return
     await orders.add(
         tx,
-        [vars(stored.order) for stored in made],
-        [vars(line) for stored in made for line in stored.lines],
-        [vars(stored.delivery) for stored in made],
+        [vars(stored.order) for _, stored in made],
+        [vars(line) for _, stored in made for line in stored.lines],
+        [vars(stored.delivery) for _, stored in made],
     )
-    await events.append(tx, caller, [Event(stored.order.id, 1, EventType.CREATED, revision=1) for stored in made])
+    await events.add(tx, [(who, Event(stored.order.id, 1, EventType.CREATED, revision=1)) for who, stored in made])
