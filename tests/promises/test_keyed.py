@@ -145,9 +145,8 @@ async def test_two_servers_on_one_database_let_one_in(
         assert replies[0] == await two.customers.get(customer.id)
 
 
-async def test_a_key_that_another_server_holds_for_long_is_in_use(stack: Stack, party: Party, database: str) -> None:
-    if database == "sqlite":
-        pytest.skip("SQLite has one server")
+@pytest.mark.parametrize("database", ["mysql"], indirect=True)
+async def test_a_key_that_another_server_holds_for_long_is_in_use(stack: Stack, party: Party) -> None:
     async with party.crm() as crm:
         customer = await crm.customers.create(a_customer())
         with at_database(stack) as server:
