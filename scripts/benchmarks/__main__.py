@@ -1,0 +1,97 @@
+"""Measures a real Tandem, every figure beside what bounds it in the same run: the median of all rounds, and the spread.
+
+Servers, gateways and the load are processes of their own, on fresh databases of a throw-away MySQL. `core` measures the
+main path of an order. A table for people, JSON for pipes; progress goes to standard error. The exit status is 1 if a
+figure could not be taken; a target that is missed is told and changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from benchmarks.apart import WorkFailedError
+from benchmarks.backlog import backlog
+from benchmarks.creates import creates
+from benchmarks.databases import told
+from benchmarks.growth import growth
+from benchmarks.idle_streams import idle_streams
+from benchmarks.lists import lists
+from benchmarks.pushes import pushes
+from benchmarks.report import as_json, facts, show
+from benchmarks.results import Line
+from benchmarks.sites import Options, say
+from benchmarks.statements import statements
+
+FIGURES: dict[str, Callable[[Options], Iterator[Line]]] = {
+    "backlog": backlog,
+    "lists": lists,
+    "pushes": pushes,
+    "idle-streams": idle_streams,
+    "creates": creates,
+    "statements": statements,
+    "growth": growth,
+}
+
+
+def main() -> int:
+    """Measure what the command line says, and return the exit status."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, _interrupt)
+    options = Options(
+        told(arguments.database),
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        orders=arguments.orders,
+        backlog=arguments.backlog,
+        batch=arguments.batch,
+    )
+    depends, figures, failed = facts(options), {}, False
+    for name in arguments.only or FIGURES:
+        say(name)
+        try:
+            figures[name] = list(FIGURES[name](options))
+        except (WorkFailedError, RuntimeError, subprocess.SubprocessError) as error:
+            say(f"  {error}")
+            failed = True
+    if not figures:
+        return 1
+    result = json.dumps(as_json(depends, figures), indent=2)
+    if arguments.json:
+        arguments.json.write_text(f"{result}\n")
+    if sys.stdout.isatty() or arguments.json:
+        show(depends, figures)
+    else:
+        print(result)
+    return int(failed)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    core = parser.add_subparsers(required=True).add_parser("core", help="the main path of an order")
+    core.add_argument("--database", default="mysql", help="sqlite, mysql (default) or the URL of a database server")
+    core.add_argument("--rounds", type=int, default=5)
+    core.add_argument("--only", choices=FIGURES, action="append", help="only this figure; may be repeated")
+    core.add_argument("--orders", type=int, default=1_000_000, help="how many are very many (default: a million)")
+    core.add_argument("--backlog", type=int, default=20_000, help="orders that wait to be pulled (default: 20,000)")
+    core.add_argument("--batch", type=int, default=500, help="orders a claim and an acknowledgement (default: 500)")
+    core.add_argument("--seconds", type=float, default=3, help="how long a throughput is watched (default: 3)")
+    core.add_argument("--json", metavar="FILE", type=Path, help="also write the result as JSON")
+    return parser.parse_args()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("stopped")

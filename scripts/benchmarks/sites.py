@@ -1,0 +1,120 @@
+"""Tandem at work for one figure: a fresh database, servers with their gateways, and what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import Stack
+
+from benchmarks import samples
+from benchmarks.apart import apart
+from benchmarks.databases import Database, fresh
+from benchmarks.places import Place
+from benchmarks.templates import Template
+from tandem.erp.v1.delivery_requests_pb2 import Acknowledgement
+
+ORDERS_A_CUSTOMER = 100
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure: on which database (a URL), how often, with how many orders where they are many."""
+
+    database: str
+    rounds: int
+    seconds: float
+    orders: int
+    backlog: int
+    batch: int
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is SQLite."""
+        return self.database.startswith("sqlite")
+
+
+class Site:
+    """Running servers, the first of which made the two templates: an order that is done, and one that waits."""
+
+    def __init__(self, database: Database, places: list[Place]) -> None:
+        self.database, self.places = database, places
+        done, waiting = apart(make_templates, places[0])
+        engine = database.engine()
+        self.done, self.waiting = Template(engine, done), Template(engine, waiting)
+
+    @property
+    def place(self) -> Place:
+        """The first server."""
+        return self.places[0]
+
+    def fill(self, done: int, waiting: int) -> None:
+        """Store so many orders, just as the server would have stored them."""
+        started, customers = time.monotonic(), _customers(done + waiting)
+        self.done.add_customers(customers)
+        self.done.add(done, customers)
+        self.waiting.add(waiting, customers)
+        self.done.analyze()
+        say(f"  {done + waiting:,} orders stored in {time.monotonic() - started:.0f} s")
+
+    def refill(self, waiting: int) -> None:
+        """Remove every order, and store as many that wait, of the customers of a `fill` of that size."""
+        self.done.clear()
+        self.waiting.add(waiting, _customers(waiting))
+        self.waiting.analyze()
+
+
+@contextmanager
+def site(options: Options, *, servers: int = 1) -> Iterator[Site]:
+    """Start *servers* servers with a gateway each on a fresh database; stop them and drop it at the end."""
+    with ExitStack() as context:
+        folder = Path(context.enter_context(tempfile.TemporaryDirectory(prefix="tandem-bench-")))
+        database = context.enter_context(fresh(options.database, folder))
+        pid = database.pid()
+        yield Site(database, [_place(context, folder / str(n), database, pid) for n in range(servers)])
+
+
+async def make_templates(place: Place) -> tuple[str, str]:
+    """Make a customer and two orders through the server, one of them acknowledged, and return the orders' ids."""
+    async with place.crm() as crm, place.worker() as worker:
+        await crm.customers.create(samples.customer())
+        done = await crm.orders.create(samples.order())
+        (delivery,) = await worker.erp.lease("bench", max_orders=1)
+        document = f"SO-{done.external_id}"
+        told = Acknowledgement(order_id=done.id, lease_token=delivery.lease_token, erp_document=document)
+        await worker.erp.acknowledge([told])
+        await asyncio.sleep(0.01)  # so that the ids differ in their time
+        waiting = await crm.orders.create(samples.order())
+        return done.id, waiting.id
+
+
+def _customers(orders: int) -> int:
+    return max(1, orders // ORDERS_A_CUSTOMER)
+
+
+def say(text: str) -> None:
+    """Tell people how far we are."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _place(context: ExitStack, home: Path, database: Database, database_pid: int | None) -> Place:
+    home.mkdir()
+    stack = Stack(home, {"TANDEM_DATABASE_URL": database.url}, grpc=_free(), http=_free(), logs=home)
+    context.callback(stack.stop)
+    stack.migrate()
+    stack.start()
+    pids = {"server": stack.server.pid, "gateway": stack.gateway.pid}
+    return Place(stack.grpc, stack.http, database, pids | ({"database": database_pid} if database_pid else {}))
+
+
+def _free() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
