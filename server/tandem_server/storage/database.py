@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from tandem_proto.errors import Aborted, AlreadyExists, TandemError, Unavailable
-from tandem_server.storage.dialects import Fault, engine_options, fault_of, prepare
+from tandem_server.storage.dialects import Fault, engine_options, fault_of, prepare, watcher_options
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,6 +83,8 @@ class Database:
             self._reader = create_async_engine(parsed, **engine_options(parsed, pool_size))
             prepare(self._reader, writer=False)
             self._write_slots, self._read_slots = asyncio.Semaphore(1), asyncio.Semaphore(pool_size)
+        self._watcher, self._watch_slots = create_async_engine(parsed, **watcher_options(parsed)), asyncio.Semaphore(1)
+        prepare(self._watcher, writer=False)
         self._spare = create_async_engine(parsed, poolclass=NullPool)
         self._units: set[asyncio.Task[Any]] = set()
 
@@ -94,6 +96,10 @@ class Database:
     async def read(self, unit: Unit[T]) -> T:
         """Run *unit*, which only reads; raises like `write`."""
         return await self._queue(self._reader, self._read_slots, unit)
+
+    async def watch(self, unit: Unit[T]) -> T:
+        """Run *unit*, one reading statement, on a connection of its own: what asks all the time costs that alone."""
+        return await self._queue(self._watcher, self._watch_slots, unit)
 
     async def write(self, unit: Unit[T]) -> T:
         """Run *unit* and commit what it did.
@@ -108,7 +114,7 @@ class Database:
         """Let running units end, then close every connection."""
         if self._units:
             await asyncio.wait(self._units, timeout=self._seconds)
-        for engine in {self._writer, self._reader, self._spare}:
+        for engine in {self._writer, self._reader, self._watcher, self._spare}:
             await engine.dispose()
 
     async def _queue(self, engine: AsyncEngine, slots: asyncio.Semaphore, unit: Unit[T]) -> T:
@@ -154,8 +160,9 @@ class Database:
                 await connection.start()
                 transaction = Transaction(connection)
                 result = await unit(transaction)
-                committing = True
-                await transaction.commit()
+                committing = engine is not self._watcher
+                if committing:
+                    await transaction.commit()
         except TimeoutError:
             await self._kill(connection)
             raise _outcome_unknown() if committing else Unavailable("the database is slow", retry_after=1) from None

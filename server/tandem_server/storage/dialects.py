@@ -176,6 +176,12 @@ def engine_options(url: URL, pool_size: int) -> dict[str, Any]:
     }
 
 
+def watcher_options(url: URL) -> dict[str, Any]:
+    """Return the keyword arguments of an engine of one connection without transactions: a statement is a statement."""
+    plain = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    return engine_options(url, 1) | ({} if url.get_backend_name() == "sqlite" else plain)
+
+
 FOUND_ROWS = 2
 """CLIENT.FOUND_ROWS: an UPDATE counts the rows it matched, as SQLite's does."""
 

@@ -189,7 +189,7 @@ class Dispatcher:
     async def _work(self, erp: str, queue: Queue) -> None:
         """Return when something may be claimable, or nobody waits any more."""
         while queue.waiters and not await happens(queue.news, POLL_SECONDS):
-            claimable = bool(queue.waiters) and await self._database.read(lambda tx: anything_claimable(tx, erp))
+            claimable = bool(queue.waiters) and await self._database.watch(lambda tx: anything_claimable(tx, erp))
             if claimable:
                 return
 
