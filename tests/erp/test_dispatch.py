@@ -166,7 +166,7 @@ async def test_a_hundred_idle_streams_ask_hardly_anything(desk: Desk, dispatcher
     waiting = [asyncio.create_task(anext(batches)) for batches in streams]
     await asyncio.sleep(0.5)
     asked: list[str] = []
-    engine = desk.database._reader.sync_engine  # noqa: SLF001 - the only place to count statements at
+    engine = desk.database._watcher.sync_engine  # noqa: SLF001 - the only place to count statements at
 
     def count(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if statement.startswith("SELECT"):
