@@ -16,6 +16,7 @@ from tandem_server.storage.tables import metadata
 from .desk import Desk
 
 numbers = itertools.count(1)
+have_tables: set[str] = set()
 EVERYWHERE = pytest.mark.parametrize(
     "database", ["sqlite", "mysql", "asyncmy", "mariadb"], indirect=True, scope="session"
 )
@@ -24,10 +25,12 @@ EVERYWHERE = pytest.mark.parametrize(
 
 async def open_one(url: str) -> Database:
     """Open the database at *url*, with the tables that it needs."""
-    engine = create_async_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
-    await engine.dispose()
+    if url not in have_tables:
+        engine = create_async_engine(url)
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+        await engine.dispose()
+        have_tables.add(url)
     return Database(url, pool_size=5)
 
 

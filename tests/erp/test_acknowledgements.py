@@ -12,8 +12,6 @@ from tandem_server.usecases.leases import Rejection
 from .conftest import EVERYWHERE
 from .desk import Desk, id_of, state_of, token_of, told
 
-pytestmark = EVERYWHERE
-
 
 async def leased(desk: Desk, number: int = 1) -> list[tuple[str, str]]:
     await desk.place(number)
@@ -61,6 +59,7 @@ async def test_a_changed_order_keeps_its_document(desk: Desk) -> None:
     assert state_of(await desk.delivery(order_id)) == "done 0"
 
 
+@EVERYWHERE
 async def test_two_that_race_for_one_document_get_it_once(desk: Desk) -> None:
     pairs = await leased(desk, 10)
     racing = (desk.acknowledge(Acknowledgement(order_id, token, "SO-1")) for order_id, token in pairs)
