@@ -24,7 +24,8 @@ def total_up(order: Content) -> money.Totals:
     discount is too high, or a given total differs (reason TOTAL_MISMATCH).
     """
     if wrong := list(_wrong_fields(order)):
-        raise InvalidArgument("the order does not fit: " + ", ".join(f.field for f in wrong), fields=wrong)
+        names = ", ".join(f.field for f in wrong)
+        raise InvalidArgument(f"the order does not fit: {names}", reason="INVALID_FIELDS", fields=wrong)
     totals = money.total_up(
         order["currency"],
         [money.Line(x["quantity"], x["unit_price"], x["discount_amount"], x["tax_amount"]) for x in order["lines"]],
