@@ -24,7 +24,7 @@ POLL_SECONDS = 0.25
 """How often, while anybody waits, the database is asked for work that nobody in this process told of."""
 HEARTBEAT_SECONDS = 15.0
 FULL_SECONDS = 0.5
-"""How often a stream that holds all it may looks again: its leases may have run out."""
+"""How often a stream that holds all it may looks again: leases may have run out, or ended on another server."""
 LINGER_SECONDS = 0.02
 """How long a stream that is all but full waits for more room, so that single acks do not make single deliveries."""
 RETRY_SECONDS = 1.0
