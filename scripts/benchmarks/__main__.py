@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -62,6 +63,7 @@ def main() -> int:
             failed = True
     if not figures:
         return 1
+    depends["machine"]["load after"] = os.getloadavg()
     result = json.dumps(as_json(depends, figures), indent=2)
     if arguments.json:
         arguments.json.write_text(f"{result}\n")

@@ -33,18 +33,24 @@ class Stretch:
 
 @contextmanager
 def stretch(pids: Mapping[str, int]) -> Iterator[Stretch]:
-    """Time the context, and the processes with *pids* and this one (the client) during it."""
+    """Time the context, and meanwhile the processes with *pids*, this one (the client) and all the others together."""
     watched = {**pids, "client": os.getpid()}
-    before, started, seen = {name: _cpu_seconds(pid) for name, pid in watched.items()}, time.perf_counter(), Stretch()
+    before, started, seen = _used(watched), time.perf_counter(), Stretch()
     yield seen
-    seen.seconds = time.perf_counter() - started
-    seen.cores = {name: (_cpu_seconds(pid) - before[name]) / seen.seconds for name, pid in watched.items()}
+    seen.seconds, after = time.perf_counter() - started, _used(watched)
+    seen.cores = {name: (seconds - before[name]) / seen.seconds for name, seconds in after.items()}
 
 
 def percentiles(durations: Sequence[float]) -> dict[str, float]:
     """Return p50 and p99 of *durations* in milliseconds."""
     ordered = sorted(durations)
     return {f"p{part}": 1000 * ordered[min(len(ordered) - 1, len(ordered) * part // 100)] for part in (50, 99)}
+
+
+def _used(watched: Mapping[str, int]) -> dict[str, float]:
+    ours = {name: _cpu_seconds(pid) for name, pid in watched.items()}
+    user, nice, system, _idle, _waiting, *rest = Path("/proc/stat").read_text().split()[1:9]
+    return ours | {"others": sum(map(int, (user, nice, system, *rest))) / TICKS - sum(ours.values())}
 
 
 def _cpu_seconds(pid: int) -> float:

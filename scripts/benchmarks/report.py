@@ -33,7 +33,7 @@ def facts(options: Options) -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {name: version(name) for name in (*PACKAGES, driver)},
         "database": {"driver": driver} | stored,
         "settings": {name: value for name, value in vars(options).items() if name != "database"},
-        "machine": {"cpus": os.cpu_count(), "load": os.getloadavg()},
+        "machine": {"cpus": os.cpu_count(), "load before": os.getloadavg()},
     }
 
 
