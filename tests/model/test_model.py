@@ -20,7 +20,7 @@ from .wire import Wire
 
 PROFILES = {
     "short": settings(max_examples=25, stateful_step_count=40),
-    "long": settings(max_examples=1000, stateful_step_count=80),
+    "long": settings(max_examples=300, stateful_step_count=60),
 }
 
 

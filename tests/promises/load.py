@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -195,14 +195,19 @@ def content_of(order: Order) -> list[Any]:
 def check(ledger: Ledger, stored: dict[str, Order], orders: int) -> None:
     """Nothing that was said to be done is missing, nothing is there twice, and no order was held by two."""
     created, acknowledged = ledger.entries("created"), ledger.entries("acknowledged")
-    assert sorted(order.external_id for order in stored.values()) == sorted(f"{n}" for n in range(orders))
-    assert {entry["id"] for entry in created} == {entry["id"] for entry in acknowledged} == set(stored)
+    there = Counter(order.external_id for order in stored.values())
+    wrong = {n: there[n] for n in {*there, *map(str, range(orders))} if there[n] != 1}
+    assert not wrong, f"missing, or there twice: {wrong}"
+    for entries in (created, acknowledged):
+        lost = {entry["id"] for entry in entries} ^ set(stored)
+        assert not lost, f"told and not stored, or stored and never told: {lost}"
     for entry in created:
-        assert content_of(stored[entry["id"]]) == entry["content"]
+        assert content_of(stored[entry["id"]]) == entry["content"], f"not as it was told: {entry}"
     for entry in acknowledged:
-        assert stored[entry["id"]].erp_document == f"SO-{entry['id']}"
+        assert stored[entry["id"]].erp_document == f"SO-{entry['id']}", f"lost: {entry}"
     final = {entry["id"]: entry["attempt"] for entry in acknowledged}
-    assert [e for e in ledger.entries("leased") if e["attempt"] > final[e["id"]]] == [], "it came again"
+    again = [entry for entry in ledger.entries("leased") if entry["attempt"] > final[entry["id"]]]
+    assert not again, f"acknowledged, and came again: {again}"
     check_holders(ledger)
     assert len(ledger.entries("leased")) > orders, "no lease was lost: nothing was tried"
     asked, failed = len(ledger.entries("create?", "lease?", "ack?")), len(ledger.entries("create!", "lease!", "ack!"))
@@ -217,5 +222,5 @@ def check_holders(ledger: Ledger) -> None:
         held[entry["id"]].append((entry["attempt"], entry["at"], until))
     for intervals in held.values():
         for (attempt, _, end), (later, start, _) in pairwise(sorted(intervals)):
-            assert attempt < later, "one lease was handed out twice"
-            assert end <= start, "two held it at one time"
+            assert attempt < later, f"a lease was handed out twice: {intervals}"
+            assert end <= start, f"two held an order at one time: {intervals}"
