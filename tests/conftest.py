@@ -17,15 +17,21 @@ from pathlib import Path
 import aiohttp
 import pymysql
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import URL, make_url
 from stack import Stack
 
 from tandem_client import Tandem
 
 ROOT = Path(__file__).parent.parent
-PARTIES = 400
+PARTIES = 1000
 ROUTES = ",".join(f"p{n}=e{n}" for n in range(PARTIES)) + ",crm=default"
 numbers = itertools.count()
+
+
+# How fast a machine makes examples says nothing of the code.
+settings.register_profile("tandem", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tandem")
 
 
 def mysql_url(flavour: str = "mysql") -> URL:

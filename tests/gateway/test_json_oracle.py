@@ -39,7 +39,7 @@ def fill(draw: st.DrawFn, message: Any, depth: int) -> None:
         message.paths.extend(draw(st.lists(WORDS, max_size=2)))
         return
     fields = st.sampled_from(list(message.DESCRIPTOR.fields))
-    for field in draw(st.lists(fields, max_size=6 if depth else 0, unique_by=lambda field: field.name)):
+    for field in draw(st.lists(fields, max_size=4 if depth else 0, unique_by=lambda field: field.name)):
         if values.is_map(field):
             held = scalars(field.message_type.fields_by_name["value"])
             getattr(message, field.name).update(draw(st.dictionaries(st.text(max_size=3), held, max_size=2)))
@@ -58,7 +58,7 @@ def fill(draw: st.DrawFn, message: Any, depth: int) -> None:
 @st.composite
 def a_message(draw: st.DrawFn) -> Message:
     message: Message = GetMessageClass(draw(st.sampled_from(MESSAGES)))()
-    fill(draw, message, 3)
+    fill(draw, message, 2)
     return message
 
 
