@@ -16,7 +16,7 @@ import pytest
 from conftest import Party, free_address
 from stack import Stack
 
-from .load import Ledger, Load, check
+from .load import MOST_SECONDS, Ledger, Load, check
 from .mysqld import OwnMysql
 
 ORDERS = 1000
@@ -75,7 +75,6 @@ async def kill_mysql(mysql: OwnMysql) -> None:
     await asyncio.to_thread(mysql.start)
 
 
-@pytest.mark.usefixtures("deadline")
 async def test_promise_1_and_3_survive_kills_of_two_servers_and_of_mysql(
     own_mysql: OwnMysql, servers: list[Stack], tmp_path: Path
 ) -> None:
@@ -90,7 +89,7 @@ async def test_promise_1_and_3_survive_kills_of_two_servers_and_of_mysql(
     ledger, finished = Ledger(tmp_path / "ledger.jsonl"), asyncio.Event()
     points = random.sample(range(1, ORDERS), len(kills))
     load = Load(Party(servers[0], "crm", "default"), [stack.grpc for stack in servers], ledger, ORDERS, points)
-    async with asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(MOST_SECONDS), asyncio.TaskGroup() as tasks:
         tasks.create_task(keep_up(servers, finished))
         running = tasks.create_task(load.run(lambda: hurry(own_mysql)))
         for kill in kills:
