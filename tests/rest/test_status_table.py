@@ -149,6 +149,16 @@ async def test_409_and_412(http: aiohttp.ClientSession, party: Party) -> None:
     assert (status, cleared["email"], cleared["name"]) == (200, "", "Ada")
 
 
+@pytest.mark.parametrize("odd", ["x" * 190, f"00-{'f' * 40}-1-1", f"00-{'a' * 32}-{'b' * 16}-01", "-"])
+async def test_whatever_a_caller_says_of_its_trace_harms_nothing(http: aiohttp.ClientSession, odd: str) -> None:
+    await ask(http, "POST", "/v1/customers", json=CUSTOMER)
+    headers = {"traceparent": odd}
+    status, _, order = await ask(http, "POST", "/v1/orders", json=ORDER, headers=headers)
+    assert status == 201
+    _, _, told = await ask(http, "GET", f"/v1/orders/{order['id']}/events")
+    assert told["events"][0]["trace_id"] in ("", "a" * 32)
+
+
 async def test_413(http: aiohttp.ClientSession) -> None:
     assert (await ask(http, "POST", "/v1/orders", data=io.BytesIO(b" " * ((4 << 20) + 1)), headers=JSON))[0] == 413
 

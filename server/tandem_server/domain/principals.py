@@ -52,8 +52,7 @@ class Caller:
     @property
     def trace_id(self) -> str:
         """The trace's id, 32 hexadecimal digits, or empty."""
-        parts = self.traceparent.split("-")
-        return parts[1] if len(parts) == 4 else ""
+        return self.traceparent[3:35]
 
     @property
     def source(self) -> str:

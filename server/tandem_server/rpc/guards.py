@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +25,9 @@ from tandem_server.rpc.idempotency import slot_of
 from tandem_server.rpc.validation import validate
 
 log = logging.getLogger("tandem.calls")
+
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""What W3C Trace Context calls valid; anything else is as good as none."""
 
 PUSHBACK = "grpc-retry-pushback-ms"
 """When a client of gRPC is to repeat a call (gRFC A6), which does not read RetryInfo."""
@@ -95,7 +99,8 @@ async def authentication(call: Call) -> AsyncIterator[None]:
     """Find out who calls, and whether the contract lets them."""
     principal = authenticate(call.metadata("authorization") or "")
     authorize(principal, call.method.required_scope if call.method else "")
-    CALLER.set(Caller(principal, call.request_id, (call.metadata("traceparent") or "")[:60]))
+    traceparent = call.metadata("traceparent") or ""
+    CALLER.set(Caller(principal, call.request_id, traceparent if TRACEPARENT.fullmatch(traceparent) else ""))
     yield
 
 
