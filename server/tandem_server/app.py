@@ -60,7 +60,7 @@ class Server:
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
 
     async def start(self) -> int:
-        """Check the database, listen, and return the port. Raises SystemExit, saying what is wrong."""
+        """Check the database, listen, and return the port. Raises UnfitDatabaseError, saying what is wrong."""
         await check(self._settings.url, head())
         self._housekeeping.start()
         port = self._server.add_insecure_port(self._settings.grpc_listen)
