@@ -6,17 +6,33 @@ from dataclasses import dataclass
 
 from tandem_proto.errors import PermissionDenied
 
-CRM = frozenset({"customers:read", "customers:write", "orders:read", "orders:write"})
-ERP = frozenset({"deliveries:read", "deliveries:write", "deliveries:replay", "status:write"})
-READS = frozenset({"customers:read", "orders:read", "deliveries:read"})
+CUSTOMERS = frozenset({"customers:read", "customers:write"})
+ORDERS = frozenset({"orders:read", "orders:write"})
+DELIVERIES = frozenset({"deliveries:read", "deliveries:write"})
+IMPORTS = frozenset({"imports:read", "imports:write"})
+EVENTS = frozenset({"events:read", "events:replay"})
+READS = frozenset({"customers:read", "orders:read", "imports:read", "status:read"})
 
 SCOPES: dict[str, frozenset[str]] = {
-    "crm": CRM,
-    "erp": ERP,
-    "integration": CRM,
-    "reports": frozenset({"customers:read", "orders:read"}),
-    "operator": READS | {"deliveries:replay"},
-    "admin": CRM | ERP,
+    "crm": CUSTOMERS | ORDERS | IMPORTS | {"customers:erase", "status:read"},
+    "erp": DELIVERIES | {"deliveries:replay", "status:write"},
+    "integration": READS | IMPORTS | EVENTS | {"exports:read"},
+    "reports": READS | {"exports:read"},
+    "operator": READS | EVENTS | {"deliveries:read", "deliveries:replay"},
+    "admin": CUSTOMERS
+    | ORDERS
+    | DELIVERIES
+    | IMPORTS
+    | EVENTS
+    | {
+        "customers:erase",
+        "deliveries:replay",
+        "exports:read",
+        "status:read",
+        "status:write",
+        "keys:read",
+        "keys:write",
+    },
 }
 """What each role may do."""
 

@@ -1,0 +1,19 @@
+"""The tables, a file a noun. Indexes lead with the selective column; ids, keys and texts compare by their bytes."""
+
+from tandem_server.storage.tables.customers import customers
+from tandem_server.storage.tables.deliveries import deliveries, order_events
+from tandem_server.storage.tables.idempotency import idempotency_keys
+from tandem_server.storage.tables.metadata import metadata
+from tandem_server.storage.tables.orders import order_lines, orders
+from tandem_server.storage.tables.status_updates import status_updates
+
+__all__ = [
+    "customers",
+    "deliveries",
+    "idempotency_keys",
+    "metadata",
+    "order_events",
+    "order_lines",
+    "orders",
+    "status_updates",
+]
