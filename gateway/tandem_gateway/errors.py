@@ -79,26 +79,6 @@ class UnsupportedMediaType(InvalidArgument):
     """The body is not JSON, or is compressed."""
 
 
-class Findings:
-    """Collects what is wrong with one request; after the 100th finding it raises."""
-
-    def __init__(self) -> None:
-        self._found: list[FieldViolation] = []
-
-    def add(self, field: str, description: str) -> None:
-        """Note that *field* is wrong; raises InvalidArgument when there are too many."""
-        self._found.append(FieldViolation(field[:200], description))
-        if len(self._found) == 100:
-            self.check()
-
-    def check(self) -> None:
-        """Raise InvalidArgument, naming every field, if anything was found."""
-        if self._found:
-            first = self._found[0]
-            more = f" (and {len(self._found) - 1} more)" if len(self._found) > 1 else ""
-            raise InvalidArgument(f"{first.field} {first.description}{more}", fields=self._found)
-
-
 def status_of(error: TandemError) -> int:
     """Return the HTTP status that tells of *error*."""
     return STATUS_BY_REASON.get(error.reason) or STATUS_BY_CODE[error.code]

@@ -6,8 +6,8 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 
-from tandem_gateway.errors import Findings
 from tandem_proto.catalogue import Method
+from tandem_proto.errors import Findings
 
 REQUEST_ID = "x-request-id"
 """Names one request in the logs of all processes; echoed on every reply."""

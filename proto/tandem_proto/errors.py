@@ -171,3 +171,23 @@ BY_CODE: dict[str, type[TandemError]] = {
 
 BY_REASON: dict[str, type[TandemError]] = {"ETAG_MISMATCH": EtagMismatch}
 """Classes that are narrower than their code."""
+
+
+class Findings:
+    """Collects what is wrong with one request; after the 100th finding it raises."""
+
+    def __init__(self) -> None:
+        self._found: list[FieldViolation] = []
+
+    def add(self, field: str, description: str) -> None:
+        """Note that *field* is wrong; raises InvalidArgument when there are too many."""
+        self._found.append(FieldViolation(field[:200], description))
+        if len(self._found) == 100:
+            self.check()
+
+    def check(self) -> None:
+        """Raise InvalidArgument, naming every field, if anything was found."""
+        if self._found:
+            first = self._found[0]
+            more = f" (and {len(self._found) - 1} more)" if len(self._found) > 1 else ""
+            raise InvalidArgument(f"{first.field} {first.description}{more}", fields=self._found)

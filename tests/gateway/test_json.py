@@ -4,8 +4,9 @@ import pytest
 from zoo import ZOO, decoded, encoded
 
 from tandem.crm.v1 import customer_pb2, order_pb2, order_progress_pb2
-from tandem_gateway.transcoding import json, values
+from tandem_gateway.transcoding import json
 from tandem_proto.errors import InvalidArgument
+from tandem_proto.json import values
 
 
 def test_a_page_prints_as_documented() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zoo import ZOO, decoded, encoded
 
-from tandem_gateway.transcoding import json, values
+from tandem_gateway.transcoding import json
 from tandem_proto.catalogue import methods
+from tandem_proto.json import values
 
 MESSAGES = [ZOO, *(kind for m in methods() for kind in (m.descriptor.input_type, m.descriptor.output_type))]
 WORDS = st.from_regex(r"[a-z]+(_[a-z]+){0,2}", fullmatch=True)

@@ -9,10 +9,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from tandem_gateway.errors import Findings
 from tandem_gateway.transcoding import json
-from tandem_gateway.transcoding.decoding import decoder
-from tandem_gateway.transcoding.encoding import encoder
+from tandem_proto.errors import Findings
+from tandem_proto.json.decoding import decoder
+from tandem_proto.json.encoding import encoder
 
 SIGNS = ("int", "uint", "sint", "fixed", "sfixed")
 

@@ -15,12 +15,11 @@ from google.api.http_pb2 import HttpRule
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from tandem_gateway.errors import Findings
 from tandem_gateway.transcoding import json
-from tandem_gateway.transcoding.decoding import Decoder, Field, decoder
 from tandem_gateway.transcoding.template import Template, decode
 from tandem_proto.catalogue import Method
-from tandem_proto.errors import InvalidArgument
+from tandem_proto.errors import Findings, InvalidArgument
+from tandem_proto.json.decoding import Decoder, Field, decoder
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"|([\x21\x23-\x2b\x2d-\x7e]+)')
 

@@ -11,8 +11,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tandem_gateway.transcoding import json
-from tandem_gateway.transcoding.encoding import encoder
 from tandem_proto.catalogue import Method
+from tandem_proto.json.encoding import encoder
 
 NDJSON = "application/x-ndjson"
 """Content type of streams: one JSON object a line, an empty line a heartbeat."""

@@ -11,9 +11,8 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from tandem_gateway.errors import Findings
-from tandem_gateway.transcoding import values
-from tandem_proto.errors import InvalidArgument
+from tandem_proto.errors import Findings, InvalidArgument
+from tandem_proto.json import values
 
 Fill = Callable[[Any, Any, str, Findings], None]
 """Puts JSON into a message: fill(message, what JSON held, path, findings)."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from tandem_gateway.transcoding import values
+from tandem_proto.json import values
 
 Encoder = Callable[[Any], dict[str, Any]]
 
