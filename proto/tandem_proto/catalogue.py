@@ -13,11 +13,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tandem.crm.v1 import crm_service_pb2
 from tandem.erp.v1 import erp_service_pb2
+from tandem.integration.v1 import integration_service_pb2
 from tandem.options.v1 import method_pb2
 
 SERVICES: tuple[ServiceDescriptor, ...] = (
     crm_service_pb2.DESCRIPTOR.services_by_name["CrmService"],
     erp_service_pb2.DESCRIPTOR.services_by_name["ErpService"],
+    integration_service_pb2.DESCRIPTOR.services_by_name["IntegrationService"],
 )
 
 

@@ -12,16 +12,19 @@ from grpc_reflection.v1alpha import reflection
 
 from tandem.crm.v1.crm_service_pb2_grpc import add_CrmServiceServicer_to_server
 from tandem.erp.v1.erp_service_pb2_grpc import add_ErpServiceServicer_to_server
+from tandem.integration.v1.integration_service_pb2_grpc import add_IntegrationServiceServicer_to_server
 from tandem_proto.catalogue import SERVICES
 from tandem_server.migrations import head
 from tandem_server.rpc.crm import CrmService
 from tandem_server.rpc.erp import ErpService
 from tandem_server.rpc.guards import Guarded
+from tandem_server.rpc.integration import IntegrationService
 from tandem_server.settings import Settings
 from tandem_server.storage.checks import check
 from tandem_server.storage.database import Database
 from tandem_server.usecases.dispatch import Dispatcher
 from tandem_server.usecases.housekeeping import Housekeeping
+from tandem_server.usecases.sync_status import StatusBoard
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +56,10 @@ class Server:
         self._server = grpc.aio.server(interceptors=[Guarded()], options=CHANNEL_OPTIONS)
         crm = CrmService(self._database, routes, self._dispatcher.wake)
         erp = ErpService(self._database, self._dispatcher, self._housekeeping, routes, settings.max_attempts)
+        integration = IntegrationService(self._database, StatusBoard(self._database, routes))
         add_CrmServiceServicer_to_server(crm, self._server)
         add_ErpServiceServicer_to_server(erp, self._server)
+        add_IntegrationServiceServicer_to_server(integration, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [service.full_name for service in SERVICES]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)

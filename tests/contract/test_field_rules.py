@@ -44,7 +44,7 @@ def masked(request: Any, field: str) -> None:
 
 
 def test_every_method_has_rules() -> None:
-    assert {case.method for case in CASES} == set(methods())
+    assert {case.method for case in CASES} == {method for method in methods() if method.request.DESCRIPTOR.fields}
     assert len(CASES) > 250
 
 

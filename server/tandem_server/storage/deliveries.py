@@ -80,6 +80,7 @@ async def owners(tx: Transaction, erp: str, documents: Iterable[str], *, wait: b
     if not wanted:
         return {}
     query = select(orders.c.erp_document, orders.c.id).where(orders.c.erp_document.in_(wanted), orders.c.erp == erp)
+    query = by_index(query, orders, "uq_orders_document")
     rows = await tx.rows(query.with_for_update(read=True) if wait else query)
     return {row.erp_document: row.id for row in rows}
 

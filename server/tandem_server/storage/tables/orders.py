@@ -52,6 +52,7 @@ orders = Table(
     Index("uq_orders_document", "erp_document", "erp", unique=True),
     Index("ix_orders_customer", "customer_id", "id"),
     Index("ix_orders_status", "status", "id"),
+    Index("ix_orders_counts", "erp", "source", "status"),
     Index("ix_orders_created", "created_at", "id"),
     Index("ix_orders_updated", "updated_at", "id"),
     **TABLE_OPTIONS,

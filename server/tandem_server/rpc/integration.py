@@ -1,0 +1,40 @@
+"""The integration service: translation between protobuf and use cases, nothing else."""
+
+from __future__ import annotations
+
+from tandem.integration.v1 import sync_status_pb2 as status_pb
+from tandem.integration.v1.integration_service_pb2_grpc import IntegrationServiceServicer
+from tandem_server.rpc.calls import CALLER, Context
+from tandem_server.rpc.messages import timestamp
+from tandem_server.storage.database import Database
+from tandem_server.usecases.sync_status import Queue, StatusBoard, SyncStatus
+
+STATES = ("waiting", "leased", "backing_off", "dead")
+
+
+class IntegrationService(IntegrationServiceServicer):
+    """`tandem.integration.v1.IntegrationService`: what runs beside single calls."""
+
+    def __init__(self, database: Database, board: StatusBoard) -> None:
+        self.database = database
+        self._board = board
+
+    async def GetSyncStatus(
+        self, _request: status_pb.GetSyncStatusRequest, _context: Context
+    ) -> status_pb.GetSyncStatusResponse:
+        status = await self._board.read(CALLER.get().principal)
+        return status_pb.GetSyncStatusResponse(
+            counted_at=timestamp(status.counted_at),
+            orders=status_pb.OrderCounts(**{name.lower(): number for name, number in status.orders.items()}),
+            queues=[_queue(erp, queue, status) for erp, queue in status.queues.items()],
+        )
+
+
+def _queue(erp: str, queue: Queue, status: SyncStatus) -> status_pb.ErpQueue:
+    age = status.counted_at - (queue.waiting_since or status.counted_at)
+    return status_pb.ErpQueue(
+        erp=erp,
+        **{state: queue.states[state] for state in STATES},
+        oldest_waiting_seconds=int(age.total_seconds()),
+        parked_events=queue.parked,
+    )

@@ -1,0 +1,81 @@
+"""How far the two systems are in step, counted now and then for everybody who asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tandem_server.domain.principals import Principal
+from tandem_server.domain.routing import Routes
+from tandem_server.storage import sync_status as stored
+from tandem_server.storage.database import Database
+
+SECONDS = 10.0
+"""How old the counts that are told may be."""
+
+
+@dataclass
+class Queue:
+    """What one ERP still has to learn: how many deliveries are in each state, and since when the oldest waits."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    waiting_since: datetime | None = None
+    parked: int = 0
+
+
+@dataclass(frozen=True)
+class SyncStatus:
+    """How far the two systems are in step, as one caller may see it: orders by status, queues by ERP."""
+
+    counted_at: datetime
+    orders: Mapping[str, int]
+    queues: Mapping[str, Queue]
+
+
+class StatusBoard:
+    """Counts when somebody asks and what it knows is older than *seconds*."""
+
+    def __init__(self, database: Database, routes: Routes, *, seconds: float = SECONDS) -> None:
+        self._database = database
+        self._routes = routes
+        self._seconds = seconds
+        self._turn = asyncio.Lock()
+        self._counts: stored.Counts | None = None
+        self._counted = 0.0
+
+    async def read(self, principal: Principal) -> SyncStatus:
+        """Return what *principal* may see; whoever asks while it counts waits for that. Raises Unavailable."""
+        async with self._turn:
+            now = asyncio.get_running_loop().time()
+            if self._counts is None or now >= self._counted + self._seconds:
+                self._counts, self._counted = await self._database.read(stored.count), now
+        return self._seen_by(principal, self._counts)
+
+    def _seen_by(self, principal: Principal, counts: stored.Counts) -> SyncStatus:
+        queues = {erp: Queue() for erp in sorted(self._erps(principal, counts))}
+        for row in counts.deliveries:
+            if _belongs(row, principal):
+                queue = queues.setdefault(row.erp, Queue())
+                queue.states[row.state] += row.number
+                if row.state == "waiting":
+                    queue.waiting_since = min(queue.waiting_since or row.since, row.since)
+        for row in counts.parked:
+            if row.erp in queues:
+                queues[row.erp].parked = row.number
+        told: Counter[str] = Counter()
+        for row in counts.orders:
+            told[row.status] += row.number if _belongs(row, principal) else 0
+        return SyncStatus(counts.at, told, queues)
+
+    def _erps(self, principal: Principal, counts: stored.Counts) -> set[str]:
+        if principal.source is None:
+            return {*counts.erps}
+        return {erp} if (erp := self._routes.erp_of(principal.source)) else set()
+
+
+def _belongs(row: Any, principal: Principal) -> bool:
+    return principal.source in (None, row.source)
