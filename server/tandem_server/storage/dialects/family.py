@@ -1,0 +1,3 @@
+"""What the dialects are called."""
+
+MYSQL_FAMILY = ("mysql", "mariadb")
