@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 
@@ -42,6 +43,9 @@ def run(command: str) -> None:
     if command == "migrate":
         migrate(settings.url)
     else:
+        # Rows and messages come by the ten thousand and make no cycles: looking for some took a tenth of the time.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
         uvloop.run(serve(settings))
 
 
