@@ -12,6 +12,8 @@ from tandem_server.domain.currencies import MINOR_UNITS
 PRECISE = Context(prec=50, rounding=ROUND_HALF_UP)
 LARGEST = Decimal("999999999999999.9999")
 """What a column of D(19,4) holds."""
+ZEROS = {currency: f"{Decimal(0):.{digits}f}" for currency, digits in MINOR_UNITS.items()}
+"""Nothing, as written in each currency: most amounts of most orders."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,16 @@ def total_up(
 
 def written_amount(amount: Decimal, currency: str) -> str:
     """Write *amount* with the decimals of its currency: "15.30"."""
-    return f"{amount:.{MINOR_UNITS[currency]}f}"
+    return f"{amount:.{MINOR_UNITS[currency]}f}" if amount else ZEROS[currency]
 
 
 def written_price(price: Decimal, currency: str) -> str:
     """Write a unit price with at least the decimals of its currency, and more where it has more: "2.50", "0.125"."""
-    digits = -int(price.normalize(PRECISE).as_tuple().exponent)
-    return f"{price:.{max(digits, MINOR_UNITS[currency])}f}"
+    whole, _, decimals = f"{price:f}".partition(".")
+    decimals = decimals.rstrip("0").ljust(MINOR_UNITS[currency], "0")
+    return f"{whole}.{decimals}" if decimals else whole
 
 
 def written_quantity(quantity: Decimal) -> str:
     """Write a quantity without exponent and without zeros at its end: "6", "0.5"."""
-    return f"{quantity.normalize(PRECISE):f}"
+    return f"{quantity.normalize(PRECISE):f}" if quantity else "0"

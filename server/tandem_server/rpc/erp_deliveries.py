@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from tandem.crm.v1.customer_pb2 import Customer
 from tandem.erp.v1 import delivery_pb2
 from tandem.erp.v1 import delivery_requests_pb2 as delivery_pb
 from tandem.erp.v1 import lease_requests_pb2 as lease_pb
@@ -47,7 +48,7 @@ class DeliveryMethods(ErpServiceServicer):
         stream = Stream(demand, request.max_outstanding or DEFAULT_OUTSTANDING, request.until_empty)
         async with aclosing(self._dispatcher.stream(caller, stream)) as batches:
             async for batch in batches:
-                for part in _parts([_delivery(delivery) for delivery in batch]):
+                for part in _parts(_deliveries(batch)):
                     yield delivery_pb.PullOrdersResponse(deliveries=part)
 
     async def LeaseOrders(
@@ -56,7 +57,7 @@ class DeliveryMethods(ErpServiceServicer):
         caller = CALLER.get()
         demand = _demand(caller, request, request.max_orders or DEFAULT_ORDERS)
         batch = await self._dispatcher.lease(caller, demand, request.wait_seconds)
-        fitting, cut = pages.fitting([_delivery(delivery) for delivery in batch])
+        fitting, cut = pages.fitting(_deliveries(batch))
         if cut:
             self._dispatcher.give_back_unsent(caller, batch[len(fitting) :])
         return delivery_pb.LeaseOrdersResponse(deliveries=fitting)
@@ -124,11 +125,17 @@ def _demand(caller: Caller, request: Any, limit: int) -> Demand:
     return Demand(caller.erp, request.worker, request.worker, limit, lease_seconds)
 
 
-def _delivery(delivery: Delivery) -> delivery_pb2.Delivery:
+def _deliveries(batch: Sequence[Delivery]) -> list[delivery_pb2.Delivery]:
+    customers = {delivery.customer.id: delivery.customer for delivery in batch}
+    told = {customer_id: messages.customer(row) for customer_id, row in customers.items()}
+    return [_delivery(delivery, told[delivery.customer.id]) for delivery in batch]
+
+
+def _delivery(delivery: Delivery, customer: Customer) -> delivery_pb2.Delivery:
     row = delivery.stored.delivery
     return delivery_pb2.Delivery(
         order=messages.order(delivery.stored, delivery.leased_at),
-        customer=messages.customer(delivery.customer),
+        customer=customer,
         kind=delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind}"),
         revision=row.revision,
         acked_revision=row.acked_revision,

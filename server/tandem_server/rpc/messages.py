@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,30 +17,52 @@ from tandem_server.domain.etags import etag
 from tandem_server.domain.money import written_amount, written_price, written_quantity
 from tandem_server.storage.orders import StoredOrder
 
+
+class Columns:
+    """Columns that fill a message's fields of the same names."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._values = attrgetter(*names)
+
+    def texts(self, row: Any) -> dict[str, Any]:
+        """Return what *row* says in them; what is empty is a message's default, and to set it takes time."""
+        return {name: value for name, value in zip(self._names, self._values(row), strict=True) if value}
+
+    def amounts(self, row: Any, currency: str) -> dict[str, Any]:
+        """Return the amounts that *row* has in them, as written in *currency*."""
+        return {
+            name: written_amount(value, currency) for name, value in zip(self._names, self._values(row), strict=True)
+        }
+
+
 CUSTOMER_TYPES = {"": 0, "COMPANY": 1, "PERSON": 2}
-CUSTOMER_TEXTS = (
+CUSTOMER_TEXTS = Columns(
     *("id", "source", "external_id", "name", "email", "phone", "tax_id", "currency", "payment_terms", "note"),
     *("inactive", "attributes", "erp_number"),
 )
-ORDER_TEXTS = (
+ORDER_TEXTS = Columns(
     *("id", "source", "external_id", "number", "customer_id", "customer_external_id", "customer_reference", "currency"),
     *("requested_delivery_date", "shipping_method", "prices_include_tax", "payment_terms", "payment_reference", "note"),
     *("attributes", "revision", "erp", "invoice_numbers"),
 )
-ORDER_AMOUNTS = (
+ORDER_AMOUNTS = Columns(
     *("shipping_amount", "shipping_tax_amount", "discount_amount", "paid_amount", "subtotal", "tax_amount", "total"),
 )
-LINE_TEXTS = ("line_number", "external_id", "sku", "description", "unit", "tax_code", "warehouse", "note", "attributes")
-LINE_AMOUNTS = ("discount_amount", "tax_amount", "amount")
+LINE_TEXTS = Columns(
+    *("line_number", "external_id", "sku", "description", "unit", "tax_code", "warehouse", "note", "attributes"),
+)
+LINE_AMOUNTS = Columns("discount_amount", "tax_amount", "amount")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(instant: datetime | None) -> Timestamp | None:
     """Return *instant* as protobuf; None stays unset."""
     if instant is None:
         return None
-    message = Timestamp()
-    message.FromDatetime(instant)
-    return message
+    since = instant - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def address(values: Mapping[str, str] | None) -> address_pb2.Address | None:
@@ -50,7 +73,7 @@ def address(values: Mapping[str, str] | None) -> address_pb2.Address | None:
 def customer(row: Any) -> customer_pb2.Customer:
     """Return a customer's row as message."""
     return customer_pb2.Customer(
-        **{name: getattr(row, name) for name in CUSTOMER_TEXTS},
+        **CUSTOMER_TEXTS.texts(row),
         type=CUSTOMER_TYPES[row.type],  # type: ignore[arg-type]  # an enum's number
         billing_address=address(row.billing_address),
         shipping_address=address(row.shipping_address),
@@ -66,8 +89,8 @@ def order(stored: StoredOrder, now: datetime) -> order_pb2.Order:
     shipments = sorted(row.shipments.values(), key=lambda shipment: str(shipment["shipment_id"]))
     shipped = _shipped(shipments)
     return order_pb2.Order(
-        **{name: getattr(row, name) for name in ORDER_TEXTS},
-        **_amounts(row, ORDER_AMOUNTS, row.currency),
+        **ORDER_TEXTS.texts(row),
+        **ORDER_AMOUNTS.amounts(row, row.currency),
         ordered_at=timestamp(row.ordered_at),
         billing_address=address(row.billing_address),
         shipping_address=address(row.shipping_address),
@@ -123,16 +146,12 @@ def _state(row: Any, now: datetime) -> order_progress_pb2.DeliveryState.ValueTyp
 
 def _line(row: Any, currency: str, shipped: Mapping[int, Decimal]) -> order_line_pb2.OrderLine:
     return order_line_pb2.OrderLine(
-        **{name: getattr(row, name) for name in LINE_TEXTS},
-        **_amounts(row, LINE_AMOUNTS, currency),
+        **LINE_TEXTS.texts(row),
+        **LINE_AMOUNTS.amounts(row, currency),
         quantity=written_quantity(row.quantity),
         unit_price=written_price(row.unit_price, currency),
         shipped_quantity=written_quantity(shipped[row.line_number]),
     )
-
-
-def _amounts(row: Any, names: Iterable[str], currency: str) -> dict[str, Any]:
-    return {name: written_amount(getattr(row, name), currency) for name in names}
 
 
 def _shipped(shipments: Iterable[Mapping[str, Any]]) -> Mapping[int, Decimal]:
