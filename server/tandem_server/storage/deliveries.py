@@ -14,7 +14,7 @@ from tandem_server.storage.tables import deliveries, orders
 
 STATE = (
     *("order_id", "erp", "revision", "leased_revision", "acked_revision", "lease_token", "leased_by", "acked_token"),
-    *("attempts", "failures", "bytes", "next_seq", "dead_at"),
+    *("attempts", "failures", "bytes", "next_seq", "last_code", "last_error", "dead_at"),
 )
 """What decides what may happen to a delivery."""
 

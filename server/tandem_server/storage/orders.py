@@ -48,6 +48,13 @@ async def load(tx: Transaction, ids: Sequence[str]) -> dict[str, StoredOrder]:
     return await _complete(tx, await tx.rows(select(orders).where(orders.c.id.in_(ids))))
 
 
+async def of_deliveries(tx: Transaction, rows: Mapping[str, Any]) -> list[StoredOrder]:
+    """Return the orders of delivery rows by order id, in the same order; the rows are the caller's word."""
+    headers = {row.id: row for row in await tx.rows(select(orders).where(orders.c.id.in_(rows)))}
+    lines = await _lines(tx, {row.id: row.revision for row in headers.values()})
+    return [StoredOrder(headers[order_id], lines[order_id], delivery) for order_id, delivery in rows.items()]
+
+
 async def find(tx: Transaction, source: str | None, *, order_id: str = "", external_id: str = "") -> StoredOrder | None:
     """Return the order of *source* (None: of any) with one of the two ids."""
     wanted = orders.c.id == order_id if order_id else orders.c.external_id == external_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -86,7 +86,7 @@ async def claim(
             _lease(held, now, demand, token)
         await store(tx, caller, found)
         if leased:
-            return await _deliveries(tx, [held.id for held in leased], token)
+            return await _deliveries(tx, {held.id: held.row for held in leased})
     return []
 
 
@@ -122,10 +122,9 @@ def _lease(held: Held, now: datetime, demand: Demand, token: str) -> None:
     held.tell(EventType.LEASED, worker=demand.worker)
 
 
-async def _deliveries(tx: Transaction, ids: Sequence[str], token: str) -> list[Delivery]:
-    """Return the orders among *ids* that carry *token*, in the order of *ids*."""
-    stored = await orders.load(tx, ids)
-    ours = [stored[order_id] for order_id in ids if stored[order_id].delivery.lease_token == token]
-    rows = await customers.by_ids(tx, sorted({each.order.customer_id for each in ours}))
+async def _deliveries(tx: Transaction, leased: Mapping[str, Any]) -> list[Delivery]:
+    """Return the orders of *leased* delivery rows, in the same order."""
+    stored = await orders.of_deliveries(tx, leased)
+    rows = await customers.by_ids(tx, sorted({each.order.customer_id for each in stored}))
     now = await tx.now()
-    return [Delivery(each, rows[each.order.customer_id], now) for each in ours]
+    return [Delivery(each, rows[each.order.customer_id], now) for each in stored]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 from tandem_server.domain.principals import Caller
@@ -17,9 +18,15 @@ class Held:
 
     def __init__(self, delivery: Any, order: Any = None) -> None:
         self.id: str = delivery.order_id
-        self.delivery: ChainMap[str, Any] = ChainMap({}, delivery._asdict())
-        self.order: ChainMap[str, Any] = ChainMap({}, order._asdict() if order else {})
+        self.delivery: ChainMap[str, Any] = ChainMap({}, _as_read(delivery))
+        self.order: ChainMap[str, Any] = ChainMap({}, _as_read(order) if order else {})
         self.events: list[Event] = []
+
+    @property
+    def row(self) -> SimpleNamespace:
+        """The delivery as it now is, as rows are read."""
+        new, read = self.delivery.maps
+        return SimpleNamespace(**{**read, **new})
 
     @property
     def went_on(self) -> bool:
@@ -42,6 +49,10 @@ class Held:
     def end_lease(self) -> None:
         """Take the order from whoever holds it."""
         self.delivery.update(lease_token=None, lease_expires_at=None, leased_by=None)
+
+
+def _as_read(row: Any) -> dict[str, Any]:
+    return dict(zip(row._fields, row, strict=True))
 
 
 async def hold(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str, Held]:
