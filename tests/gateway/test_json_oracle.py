@@ -39,8 +39,9 @@ def fill(draw: st.DrawFn, message: Any, depth: int) -> None:
     if kind == "google.protobuf.FieldMask":
         message.paths.extend(draw(st.lists(WORDS, max_size=2)))
         return
-    fields = st.sampled_from(list(message.DESCRIPTOR.fields))
-    for field in draw(st.lists(fields, max_size=4 if depth else 0, unique_by=lambda field: field.name)):
+    kinds = list(message.DESCRIPTOR.fields)
+    fields = st.lists(st.sampled_from(kinds), max_size=4, unique_by=lambda field: field.name)
+    for field in draw(fields) if depth and kinds else ():
         if values.is_map(field):
             held = scalars(field.message_type.fields_by_name["value"])
             getattr(message, field.name).update(draw(st.dictionaries(st.text(max_size=3), held, max_size=2)))
