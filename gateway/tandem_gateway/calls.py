@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +15,9 @@ from google.protobuf.message import Message
 from tandem_gateway.body import read_body
 from tandem_gateway.forwarding import REQUEST_ID, Metadata, to_headers, with_key
 from tandem_gateway.settings import Settings
+from tandem_gateway.transcoding.negotiation import takes_gzip
 from tandem_gateway.transcoding.request import Incoming, RequestReader
-from tandem_gateway.transcoding.response import NDJSON, ResponseWriter
+from tandem_gateway.transcoding.response import ResponseWriter
 from tandem_gateway.transcoding.routes import Route
 from tandem_gateway.transcoding.template import Template
 from tandem_proto.catalogue import Method, methods
@@ -31,6 +34,8 @@ class Exchange:
     request_id: str
     metadata: Metadata
 
+
+_RESET = struct.pack("ii", 1, 0)  # linger for no time at all
 
 Answer = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
@@ -55,8 +60,9 @@ class Binding:
     async def request(self, exchange: Exchange) -> Message:
         """Return the request message; raises InvalidArgument and the errors of `read_body`."""
         body = await read_body(exchange.http, self.settings)
-        if_match = exchange.http.headers.get("If-Match")
-        return self.reader.read(Incoming(exchange.variables, exchange.query, body, if_match))
+        headers = exchange.http.headers
+        told = Incoming(exchange.variables, exchange.query, body, headers.get("If-Match"), headers.get("Accept"))
+        return self.reader.read(told)
 
 
 def routes(channel: grpc.aio.Channel, settings: Settings) -> Iterator[Route[Endpoint]]:
@@ -97,11 +103,13 @@ def _stream(channel: grpc.aio.Channel, binding: Binding) -> Answer:
         try:
             message = await running.read()  # the status line waits for it: until here an error has a status of its own
             headers = to_headers(await running.initial_metadata()) | {REQUEST_ID: exchange.request_id}
-            reply = web.StreamResponse(headers=headers | {"Content-Type": NDJSON})
+            reply = web.StreamResponse(headers=headers | {"Content-Type": binding.writer.content_type(message)})
+            if binding.writer.raw and takes_gzip(exchange.http.headers.get("Accept-Encoding", "")):
+                reply.enable_compression(web.ContentCoding.gzip)
             await reply.prepare(exchange.http)
             with _broken_unless_whole(exchange.http):
-                while isinstance(message, Message):  # and not grpc.aio.EOF
-                    await reply.write(binding.writer.lines(message))
+                while isinstance(message, Message) and exchange.http.method != "HEAD":  # and not grpc.aio.EOF
+                    await reply.write(binding.writer.chunk(message))
                     message = await running.read()
         finally:
             running.cancel()
@@ -112,11 +120,15 @@ def _stream(channel: grpc.aio.Channel, binding: Binding) -> Answer:
 
 @contextmanager
 def _broken_unless_whole(http: web.BaseRequest) -> Iterator[None]:
-    """Break the connection if what is inside fails: a cut stream must not look whole (no last chunk, RFC 9112, 8)."""
+    """Break the connection if what is inside fails: a cut stream must not look whole (no last chunk, RFC 9112, 8).
+
+    It is reset rather than closed, since that is all that a client of HTTP/1.0, which knows no chunks, can see.
+    """
     whole = False
     try:
         yield
         whole = True
     finally:
         if not whole and http.transport is not None:
-            http.transport.close()
+            http.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            http.transport.abort()

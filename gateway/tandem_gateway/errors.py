@@ -47,6 +47,7 @@ STATUS_BY_CODE: dict[str, int] = {
 
 STATUS_BY_REASON: dict[str, int] = {
     "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
     "REQUEST_TIMEOUT": 408,
     "ETAG_MISMATCH": 412,
     "BODY_TOO_LARGE": 413,
@@ -65,6 +66,13 @@ class MethodNotAllowed(Unimplemented):
     def __init__(self, allowed: Iterable[str]) -> None:
         names = ", ".join(sorted(allowed))
         super().__init__(f"This path knows only {names}.", metadata={"allow": names})
+
+
+class NotAcceptable(InvalidArgument):
+    """The request takes none of the media types that there are (RFC 9110, 15.5.7)."""
+
+    def __init__(self, offered: Iterable[str]) -> None:
+        super().__init__(f"This is to be had as {' or '.join(offered)}.")
 
 
 class RequestTimeout(DeadlineExceeded):

@@ -16,6 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tandem_gateway.transcoding import json
+from tandem_gateway.transcoding.negotiation import Formats
 from tandem_gateway.transcoding.template import Template, decode
 from tandem_proto.catalogue import Method
 from tandem_proto.errors import Findings, InvalidArgument
@@ -26,12 +27,13 @@ _ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"|([\x21\x23-\x2b\x2d-\x7e]
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What an HTTP request tells: the path's variables (decoded), the raw query, the body, the header `If-Match`."""
+    """What an HTTP request tells: the path's variables (decoded), the raw query, the body, two of its headers."""
 
     variables: Mapping[str, str]
     query: str
     body: bytes
     if_match: str | None
+    accept: str | None = None
 
 
 class RequestReader:
@@ -44,6 +46,7 @@ class RequestReader:
         self._patch = verb == "PATCH" and "update_mask" in self._decoder.fields and self._body not in ("", "*")
         self._etag = self._takes_etag(template.variables)
         self._safe = method.safe
+        self._formats = Formats(method.descriptor.input_type, template)
         self._bound = {self._body, *template.variables} - {""}
         for path in self._bound - {"*"}:
             if _walk(method.request(), self._decoder, path) is None:
@@ -61,6 +64,7 @@ class RequestReader:
         for path, text in incoming.variables.items():
             self._bind(request, path, text, "the path", findings)
         self._read_if_match(request, incoming.if_match, findings)
+        self._read_format(request, incoming.accept, findings)
         findings.check()
         return request
 
@@ -122,6 +126,14 @@ class RequestReader:
             findings.add("If-Match", "must be one entity tag or *")
         elif header.strip() != "*":
             self._bind(request, "etag", tag[1] if tag[1] is not None else tag[2], "If-Match", findings)
+
+    def _read_format(self, request: Message, accept: str | None, findings: Findings) -> None:
+        """Fill the format: what path and query tell of it counts more than what `Accept` likes."""
+        field = self._formats.field
+        if self._formats.of_path:
+            self._bind(request, field, self._formats.of_path, "the path", findings)
+        elif field and not getattr(request, field) and (liked := self._formats.accepted(accept)):
+            self._bind(request, field, liked, "Accept", findings)
 
     def _bind(self, request: Message, path: str, text: str, origin: str, findings: Findings) -> None:
         """Fill the field at *path* from *text*; whoever told it before must have told the same."""

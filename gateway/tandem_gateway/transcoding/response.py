@@ -15,7 +15,10 @@ from tandem_proto.catalogue import Method
 from tandem_proto.json.encoding import encoder
 
 NDJSON = "application/x-ndjson"
-"""Content type of streams: one JSON object a line, an empty line a heartbeat."""
+"""Content type of streams of messages: one JSON object a line, an empty line a heartbeat."""
+
+BYTES = "application/octet-stream"
+"""Content type of streams of bytes that do not tell theirs."""
 
 
 class ResponseWriter:
@@ -24,10 +27,14 @@ class ResponseWriter:
     def __init__(self, method: Method, rule: HttpRule) -> None:
         self._part = str(rule.response_body)
         descriptor = method.descriptor.output_type
-        if self._part:
-            field = descriptor.fields_by_name.get(self._part)
+        field = descriptor.fields_by_name.get(self._part)
+        self.raw = _is_file(field) and not method.unary
+        """Whether the response is a stream of bytes, passed on as they are, rather than of messages."""
+        if self._part and not self.raw:
             if field is None or field.message_type is None or field.is_repeated is method.unary:
-                raise ValueError(f"{method.path}: response_body must name a message, in a stream a repeated one")
+                raise ValueError(
+                    f"{method.path}: response_body must name a message, in a stream a repeated one, or bytes"
+                )
             descriptor = field.message_type
         self._encode = encoder(descriptor)
         self._etag = _has_text(descriptor.fields_by_name.get("etag"))
@@ -47,10 +54,23 @@ class ResponseWriter:
             headers=headers,
         )
 
-    def lines(self, message: Message) -> bytes:
-        """Return one message of a stream as lines: one for each of its parts, an empty one where it has none."""
+    def content_type(self, message: object) -> str:
+        """Return the content type of a stream, of which *message* is the first."""
+        return (getattr(message, "content_type", "") or BYTES) if self.raw else NDJSON
+
+    def chunk(self, message: Message) -> bytes:
+        """Return one message of a stream as it goes into the body.
+
+        Bytes go as they are; a message as lines, one for each of its parts, an empty one where it has none.
+        """
+        if self.raw:
+            return bytes(getattr(message, self._part))
         parts = getattr(message, self._part) if self._part else (message,)
         return b"".join([json.dump_line(self._encode(part)) for part in parts]) or b"\n"
+
+
+def _is_file(field: FieldDescriptor | None) -> bool:
+    return field is not None and field.type == FieldDescriptor.TYPE_BYTES and not field.is_repeated
 
 
 def _has_text(field: FieldDescriptor | None) -> bool:
