@@ -12,19 +12,11 @@ import urllib.request
 from pathlib import Path
 from types import FrameType
 
+from dev_env import read_environment, write_environment
+
 BIN = Path(sys.executable).parent
 READY_SECONDS = 30
 STOP_SECONDS = 30
-
-KEYS = {
-    "TANDEM_CRM_KEY": "dev:crm:crm",
-    "TANDEM_ERP_KEY": "dev:default:erp",
-    "TANDEM_INTEGRATION_KEY": "dev:crm:integration",
-    "TANDEM_REPORTS_KEY": "dev::reports",
-    "TANDEM_OPERATOR_KEY": "dev::operator",
-    "TANDEM_ADMIN_KEY": "dev::admin",
-}
-"""A key for each role; the server takes these until it makes its own."""
 
 
 class Process:
@@ -100,6 +92,13 @@ class Stack:
         """Bring the database to the newest schema; raises CalledProcessError."""
         subprocess.run([BIN / "tandem-server", "migrate"], env=os.environ | self.environment, check=True, timeout=120)
 
+    def create_admin_key(self) -> str:
+        """Make a key that may do everything, by command; raises CalledProcessError."""
+        command: list[str | Path] = [BIN / "tandem-server", "keys", "create", "--name", "admin", "--role", "admin"]
+        environment = os.environ | self.environment
+        made = subprocess.run(command, env=environment, check=True, timeout=120, stdout=subprocess.PIPE, text=True)
+        return made.stdout.strip()
+
     def start(self) -> None:
         """Start both and wait until they are ready; raises RuntimeError where they end or take too long."""
         self.server.start()
@@ -130,19 +129,10 @@ class Stack:
         self.server.stop()
 
 
-def write_environment(stack: Stack) -> Path:
-    """Write what a client needs to know into `dev.env`, readable for its owner only, and return the file's path."""
-    path = stack.home / "dev.env"
-    values = {"TANDEM_HTTP": stack.http, "TANDEM_GRPC": stack.grpc, "TANDEM_ERP": "default"} | KEYS
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-    return path
-
-
 def greeting(stack: Stack, environment: Path) -> str:
     """Return what `scripts/run` says when all is up: three commands to try."""
-    key = f'-H "authorization: Bearer {KEYS["TANDEM_CRM_KEY"]}" -H "content-type: application/json"'
+    crm_key = read_environment(environment)["TANDEM_CRM_KEY"]
+    key = f'-H "authorization: Bearer {crm_key}" -H "content-type: application/json"'
     customer = '{"external_id":"17850","name":"Ada"}'
     order = (
         '{"external_id":"536365","customer_external_id":"17850","currency":"GBP",'

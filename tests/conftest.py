@@ -18,13 +18,13 @@ import aiohttp
 import pymysql
 import pytest
 from hypothesis import HealthCheck, settings
+from known_keys import PARTIES, Holder, add_keys
 from sqlalchemy.engine import URL, make_url
 from stack import Stack
 
 from tandem_client import Tandem
 
 ROOT = Path(__file__).parent.parent
-PARTIES = 1000
 ROUTES = ",".join(f"p{n}=e{n}" for n in range(PARTIES)) + ",crm=default"
 numbers = itertools.count()
 
@@ -111,8 +111,10 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
         environment = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": ROUTES}
         environment |= {f"TANDEM_{name.upper()}": value for name, value in settings.items()}
         stack = Stack(home, environment, grpc=free_address(), http=free_address(), logs=home)
-        made.append(stack)
         stack.migrate()
+        if url not in {other.environment["TANDEM_DATABASE_URL"] for other in made}:
+            add_keys(url)
+        made.append(stack)
         stack.start()
         return stack
 
@@ -144,11 +146,19 @@ class Party:
 
     @property
     def crm_key(self) -> str:
-        return f"dev:{self.source}:crm"
+        return Holder("crm", source=self.source).key
 
     @property
     def erp_key(self) -> str:
-        return f"dev:{self.erp}:erp"
+        return Holder("erp", erp=self.erp).key
+
+    @property
+    def integration_key(self) -> str:
+        return Holder("integration", source=self.source).key
+
+    @property
+    def operator_key(self) -> str:
+        return Holder("operator", erp=self.erp).key
 
     def crm(self, stack: Stack | None = None) -> Tandem:
         return Tandem((stack or self.stack).grpc, key=self.crm_key)

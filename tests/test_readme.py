@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from stack import Stack, write_environment
+from dev_env import write_environment
+from stack import Stack
 
 README = (ROOT / "README.md").read_text()
 

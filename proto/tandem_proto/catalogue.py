@@ -11,6 +11,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tandem.admin.v1 import admin_service_pb2
 from tandem.crm.v1 import crm_service_pb2
 from tandem.erp.v1 import erp_service_pb2
 from tandem.integration.v1 import integration_service_pb2
@@ -20,6 +21,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     crm_service_pb2.DESCRIPTOR.services_by_name["CrmService"],
     erp_service_pb2.DESCRIPTOR.services_by_name["ErpService"],
     integration_service_pb2.DESCRIPTOR.services_by_name["IntegrationService"],
+    admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
 )
 
 

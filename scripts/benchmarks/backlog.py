@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from benchmarks.apart import WorkFailedError, apart
 from benchmarks.clocks import stretch
-from benchmarks.places import ERP_KEY, SECONDS, Place
+from benchmarks.places import SECONDS, Place
 from benchmarks.raw_driver import drain
 from benchmarks.results import Line, Reading, Readings, Target
 from benchmarks.sites import Options, say, site
@@ -15,8 +15,6 @@ from tandem.erp.v1 import delivery_requests_pb2 as pb
 from tandem.erp.v1.delivery_pb2 import Delivery
 from tandem.erp.v1.erp_service_pb2_grpc import ErpServiceStub
 from tandem_client import Delivery as Held
-
-METADATA = (("authorization", f"Bearer {ERP_KEY}"),)
 
 
 def backlog(options: Options) -> Iterator[Line]:
@@ -45,7 +43,7 @@ async def pull(place: Place, batch: int) -> Reading:
     """Pull by one stream and acknowledge batch by batch, until nothing waits."""
     count = 0
     async with place.channel() as channel, asyncio.TaskGroup() as group:
-        stub = ErpServiceStub(channel)
+        stub, metadata = ErpServiceStub(channel), (("authorization", f"Bearer {place.erp_key}"),)
         request = pb.PullOrdersRequest(
             worker="bench", batch_size=batch, max_outstanding=2 * batch, lease_seconds=120, until_empty=True
         )
@@ -53,11 +51,11 @@ async def pull(place: Place, batch: int) -> Reading:
         async def acknowledge(deliveries: Iterable[Delivery]) -> None:
             nonlocal count
             told = pb.AcknowledgeOrdersRequest(acknowledgements=map(_acknowledgement, deliveries))
-            reply = await stub.AcknowledgeOrders(told, metadata=METADATA, timeout=SECONDS)
+            reply = await stub.AcknowledgeOrders(told, metadata=metadata, timeout=SECONDS)
             count += sum(result.outcome == pb.ACKNOWLEDGEMENT_OUTCOME_ACKNOWLEDGED for result in reply.results)
 
         with stretch(place.pids) as seen:
-            replies = stub.PullOrders(request, metadata=METADATA)
+            replies = stub.PullOrders(request, metadata=metadata)
             tasks = [group.create_task(acknowledge(reply.deliveries)) async for reply in replies if reply.deliveries]
             await asyncio.gather(*tasks)
     return seen.rate(count)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks import samples
 from benchmarks.apart import apart
 from benchmarks.loops import keep_calling
-from benchmarks.places import CRM_KEY, Place, asking, calling
+from benchmarks.places import Place, asking, calling
 from benchmarks.raw_driver import create
 from benchmarks.results import Line, Reading, Readings
 from benchmarks.sites import Options, Site, say, site
@@ -47,7 +47,7 @@ async def create_by_grpc(place: Place, callers: int, seconds: float) -> Reading:
     """Create orders over one connection."""
     async with place.channel() as channel:
         stub = CrmServiceStub(channel)
-        call = calling(stub.CreateOrder, lambda: CreateOrderRequest(order=samples.order()), CRM_KEY)
+        call = calling(stub.CreateOrder, lambda: CreateOrderRequest(order=samples.order()), place.crm_key)
         return await keep_calling([call] * callers, seconds, place.pids)
 
 

@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from benchmarks import samples
 from benchmarks.apart import apart
 from benchmarks.loops import call_times
-from benchmarks.places import CRM_KEY, ERP_KEY, Call, Place, calling
+from benchmarks.places import Call, Place, calling
 from benchmarks.results import Line, Reading, Readings, Target
 from benchmarks.sites import Options, say, site
 from tandem.crm.v1.crm_service_pb2_grpc import CrmServiceStub
@@ -53,20 +54,21 @@ async def measure(place: Place, name: str, ids: Sequence[str]) -> Reading:
     async with place.channel() as channel:
         if name == "claim of 100":
             return await _claims(place, ErpServiceStub(channel))
-        call = _calls(CrmServiceStub(channel), ErpServiceStub(channel), ids)[name]
+        call = _calls(place, channel, ids)[name]
         return await call_times(call, CALLS[name], place.pids)
 
 
-def _calls(crm: CrmServiceStub, erp: ErpServiceStub, ids: Sequence[str]) -> dict[str, Call]:
+def _calls(place: Place, channel: grpc.aio.Channel, ids: Sequence[str]) -> dict[str, Call]:
+    crm, erp = CrmServiceStub(channel), ErpServiceStub(channel)
     lists: dict[str, Callable[[], ListOrdersRequest]] = {
         "list": ListOrdersRequest,
         "list, newest first": lambda: ListOrdersRequest(order_by="created_at desc"),
         "list of a status": lambda: ListOrdersRequest(status=[OrderStatus.ORDER_STATUS_NEW]),
     }
     left = iter(ids)
-    return {name: calling(crm.ListOrders, request, CRM_KEY) for name, request in lists.items()} | {
-        "create": calling(crm.CreateOrder, lambda: CreateOrderRequest(order=samples.order()), CRM_KEY),
-        "status": calling(erp.UpdateOrderStatus, lambda: status_update(next(left)), ERP_KEY),
+    return {name: calling(crm.ListOrders, request, place.crm_key) for name, request in lists.items()} | {
+        "create": calling(crm.CreateOrder, lambda: CreateOrderRequest(order=samples.order()), place.crm_key),
+        "status": calling(erp.UpdateOrderStatus, lambda: status_update(next(left)), place.erp_key),
     }
 
 
@@ -86,7 +88,7 @@ def status_update(order_id: str) -> UpdateOrderStatusRequest:
 async def _claims(place: Place, erp: ErpServiceStub) -> Reading:
     """Lease batch after batch, and give all of it back when the time has been taken."""
     held: list[Delivery] = []
-    lease = calling(erp.LeaseOrders, lambda: LeaseOrdersRequest(worker="bench", max_orders=CLAIM), ERP_KEY)
+    lease = calling(erp.LeaseOrders, lambda: LeaseOrdersRequest(worker="bench", max_orders=CLAIM), place.erp_key)
 
     async def claim() -> None:
         held.extend((await lease()).deliveries)
@@ -98,5 +100,5 @@ async def _claims(place: Place, erp: ErpServiceStub) -> Reading:
     ]
     for start in range(0, len(rejections), 500):
         part = partial(RejectOrdersRequest, rejections=rejections[start : start + 500])
-        await calling(erp.RejectOrders, part, ERP_KEY)()
+        await calling(erp.RejectOrders, part, place.erp_key)()
     return reading

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.apart import apart
 from benchmarks.clocks import stretch
-from benchmarks.places import ERP_KEY, SECONDS, Place
+from benchmarks.places import SECONDS, Place
 from benchmarks.results import Line, Reading, Readings, Target
 from benchmarks.sites import Options, say, site
 from tandem.erp.v1.delivery_requests_pb2 import PullOrdersRequest
@@ -42,7 +42,7 @@ async def watch(place: Place, streams: int) -> Reading:
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(place.channel())
         for number in range(streams):
-            await stack.enter_async_context(_open(channel, f"worker-{number}"))
+            await stack.enter_async_context(_open(place, channel, f"worker-{number}"))
         await asyncio.sleep(SETTLE_SECONDS)
         before = sum(place.database.statements().values())
         with stretch(place.pids) as seen:
@@ -51,9 +51,9 @@ async def watch(place: Place, streams: int) -> Reading:
 
 
 @asynccontextmanager
-async def _open(channel: Any, worker: str) -> AsyncIterator[None]:
+async def _open(place: Place, channel: Any, worker: str) -> AsyncIterator[None]:
     """Hold one stream open; its first message, an empty one, says that it is."""
-    metadata = (("authorization", f"Bearer {ERP_KEY}"),)
+    metadata = (("authorization", f"Bearer {place.erp_key}"),)
     call = ErpServiceStub(channel).PullOrders(PullOrdersRequest(worker=worker), metadata=metadata)
     try:
         await asyncio.wait_for(call.read(), SECONDS)

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.apart import apart
 from benchmarks.loops import keep_calling
-from benchmarks.places import CRM_KEY, Place, asking, calling
+from benchmarks.places import Place, asking, calling
 from benchmarks.results import Line, Reading, Readings, Target
 from benchmarks.sites import Options, say, site
 from tandem.crm.v1.order_requests_pb2 import ListOrdersRequest
@@ -42,7 +42,7 @@ async def list_by_grpc(place: Place, seconds: float) -> Reading:
     async with AsyncExitStack() as stack:
         channels = [await stack.enter_async_context(place.channel()) for _ in range(CONNECTIONS)]
         methods: list[Any] = [channel.unary_unary(METHOD, ListOrdersRequest.SerializeToString) for channel in channels]
-        calls = [calling(method, lambda: ListOrdersRequest(page_size=PAGE), CRM_KEY) for method in methods]
+        calls = [calling(method, lambda: ListOrdersRequest(page_size=PAGE), place.crm_key) for method in methods]
         return await keep_calling(calls, seconds, place.pids)
 
 

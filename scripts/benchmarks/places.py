@@ -9,12 +9,10 @@ from typing import Any
 
 import aiohttp
 import grpc
-from stack import KEYS
 
 from benchmarks.databases import Database
 from tandem_client import Tandem
 
-CRM_KEY, ERP_KEY = KEYS["TANDEM_CRM_KEY"], KEYS["TANDEM_ERP_KEY"]
 SECONDS = 30.0
 """The deadline of every call."""
 
@@ -23,20 +21,34 @@ Call = Callable[[], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Place:
-    """One server with its gateway, and the database below; *pids* are whose CPU time is counted, by name."""
+    """One server with its gateway, and the database below.
+
+    *pids* are whose CPU time is counted, by name; *keys* those of `dev.env`.
+    """
 
     target: str
     base_url: str
     database: Database
     pids: Mapping[str, int]
+    keys: Mapping[str, str]
+
+    @property
+    def crm_key(self) -> str:
+        """The CRM's key."""
+        return self.keys["TANDEM_CRM_KEY"]
+
+    @property
+    def erp_key(self) -> str:
+        """The ERP's key."""
+        return self.keys["TANDEM_ERP_KEY"]
 
     def crm(self) -> Tandem:
         """Return the CRM's client."""
-        return Tandem(self.target, CRM_KEY)
+        return Tandem(self.target, self.crm_key)
 
     def worker(self) -> Tandem:
         """Return the ERP's client."""
-        return Tandem(self.target, ERP_KEY)
+        return Tandem(self.target, self.erp_key)
 
     def channel(self) -> grpc.aio.Channel:
         """Return a channel with a connection of its own; others to the same server would share one."""
@@ -46,7 +58,7 @@ class Place:
     @asynccontextmanager
     async def rest(self, connections: int) -> AsyncIterator[aiohttp.ClientSession]:
         """Open a REST client of the CRM's with that many connections at most."""
-        headers = {"authorization": f"Bearer {CRM_KEY}", "content-type": "application/json"}
+        headers = {"authorization": f"Bearer {self.crm_key}", "content-type": "application/json"}
         connector = aiohttp.TCPConnector(limit=connections)
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(

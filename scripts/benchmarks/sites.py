@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev_env import keys_of
 from stack import Stack
 
 from benchmarks import samples
@@ -111,7 +112,8 @@ def _place(context: ExitStack, home: Path, database: Database, database_pid: int
     stack.migrate()
     stack.start()
     pids = {"server": stack.server.pid, "gateway": stack.gateway.pid}
-    return Place(stack.grpc, stack.http, database, pids | ({"database": database_pid} if database_pid else {}))
+    pids |= {"database": database_pid} if database_pid else {}
+    return Place(stack.grpc, stack.http, database, pids, keys_of(stack, {}))
 
 
 def _free() -> str:

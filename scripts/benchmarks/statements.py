@@ -9,7 +9,7 @@ from benchmarks import samples
 from benchmarks.apart import apart
 from benchmarks.databases import Database
 from benchmarks.growth import status_update
-from benchmarks.places import CRM_KEY, ERP_KEY, Call, Place, calling
+from benchmarks.places import Call, Place, calling
 from benchmarks.results import Line, Series
 from benchmarks.sites import Options, say, site
 from tandem.crm.v1.crm_service_pb2_grpc import CrmServiceStub
@@ -48,17 +48,17 @@ async def count(place: Place, ids: list[str]) -> dict[str, Counts]:
     left = iter(ids)
     async with place.channel() as channel:
         crm, erp = CrmServiceStub(channel), ErpServiceStub(channel)
-        lease = calling(erp.LeaseOrders, lambda: pb.LeaseOrdersRequest(worker="bench", max_orders=BATCH), ERP_KEY)
+        lease = calling(erp.LeaseOrders, lambda: pb.LeaseOrdersRequest(worker="bench", max_orders=BATCH), place.erp_key)
 
         async def claim() -> None:
             held.extend((await lease()).deliveries)
 
         calls: dict[str, Call] = {
-            "create": calling(crm.CreateOrder, lambda: CreateOrderRequest(order=samples.order()), CRM_KEY),
-            "list of 50": calling(crm.ListOrders, ListOrdersRequest, CRM_KEY),
+            "create": calling(crm.CreateOrder, lambda: CreateOrderRequest(order=samples.order()), place.crm_key),
+            "list of 50": calling(crm.ListOrders, ListOrdersRequest, place.crm_key),
             f"claim of {BATCH}": claim,
-            f"ack of {BATCH}": calling(erp.AcknowledgeOrders, lambda: _acknowledgement(held), ERP_KEY),
-            "status update": calling(erp.UpdateOrderStatus, lambda: status_update(next(left)), ERP_KEY),
+            f"ack of {BATCH}": calling(erp.AcknowledgeOrders, lambda: _acknowledgement(held), place.erp_key),
+            "status update": calling(erp.UpdateOrderStatus, lambda: status_update(next(left)), place.erp_key),
         }
         return {name: await _counted(place.database, call) for name, call in calls.items()}
 

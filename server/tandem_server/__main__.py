@@ -10,7 +10,9 @@ import sys
 import uvloop
 from pydantic import ValidationError
 
+from tandem_proto.errors import TandemError
 from tandem_server.app import serve
+from tandem_server.commands import add_keys, run_keys
 from tandem_server.migrations import migrate
 from tandem_server.settings import Settings
 from tandem_server.storage.checks import UnfitDatabaseError
@@ -23,25 +25,28 @@ def main() -> None:
     commands.add_parser("serve", help="serve until SIGTERM")
     commands.add_parser("migrate", help="bring the database to the schema of this version")
     commands.add_parser("settings", help="list every setting with its default")
-    command = parser.parse_args().command
+    add_keys(commands)
+    arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        run(command)
-    except (ValidationError, ValueError, UnfitDatabaseError) as error:
+        run(arguments)
+    except (ValidationError, ValueError, UnfitDatabaseError, TandemError) as error:
         sys.stderr.write(f"tandem-server: {error}\n")
         sys.exit(2)
 
 
-def run(command: str) -> None:
-    """Run *command* with the settings of the environment."""
-    if command == "settings":
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command of *arguments* with the settings of the environment."""
+    if arguments.command == "settings":
         for name, default, meaning in Settings.described():
             sys.stdout.write(f"{name}={default}  # {meaning}\n")
         return
     settings = Settings().with_home()
-    if command == "migrate":
+    if arguments.command == "migrate":
         migrate(settings.url)
+    elif arguments.command == "keys":
+        uvloop.run(run_keys(settings, arguments))
     else:
         # Rows and messages come by the ten thousand and make no cycles: looking for some took a tenth of the time.
         gc.freeze()

@@ -10,11 +10,13 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tandem.admin.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from tandem.crm.v1.crm_service_pb2_grpc import add_CrmServiceServicer_to_server
 from tandem.erp.v1.erp_service_pb2_grpc import add_ErpServiceServicer_to_server
 from tandem.integration.v1.integration_service_pb2_grpc import add_IntegrationServiceServicer_to_server
 from tandem_proto.catalogue import SERVICES
 from tandem_server.migrations import head
+from tandem_server.rpc.admin import AdminService
 from tandem_server.rpc.crm import CrmService
 from tandem_server.rpc.erp import ErpService
 from tandem_server.rpc.guards import Guarded
@@ -24,6 +26,7 @@ from tandem_server.storage.checks import check
 from tandem_server.storage.database import Database
 from tandem_server.usecases.dispatch import Dispatcher
 from tandem_server.usecases.housekeeping import Housekeeping
+from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.sync_status import StatusBoard
 
 log = logging.getLogger(__name__)
@@ -51,15 +54,18 @@ class Server:
             settings.url, pool_size=settings.pool_size, transaction_seconds=settings.transaction_seconds
         )
         self._dispatcher = Dispatcher(self._database, max_failures=settings.max_attempts)
-        self._housekeeping = Housekeeping(self._database)
+        self._keys = KeyRing(self._database, settings.key_cache_seconds)
+        self._housekeeping = Housekeeping(self._database, self._keys)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[Guarded()], options=CHANNEL_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[Guarded(self._keys)], options=CHANNEL_OPTIONS)
         crm = CrmService(self._database, routes, self._dispatcher.wake)
         erp = ErpService(self._database, self._dispatcher, self._housekeeping, routes, settings.max_attempts)
         integration = IntegrationService(self._database, StatusBoard(self._database, routes))
         add_CrmServiceServicer_to_server(crm, self._server)
         add_ErpServiceServicer_to_server(erp, self._server)
         add_IntegrationServiceServicer_to_server(integration, self._server)
+        admin = AdminService(self._database, self._keys, settings.environment)
+        add_AdminServiceServicer_to_server(admin, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [service.full_name for service in SERVICES]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
@@ -80,6 +86,7 @@ class Server:
         await self._server.stop(self._settings.drain_seconds)
         await self._dispatcher.close()
         await self._housekeeping.close()
+        await self._keys.close()
         await self._database.close()
 
 

@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".tandem"), description="folder of what Tandem keeps in files")
     database_url: str = Field(default="", description="SQLAlchemy URL; default: SQLite in TANDEM_HOME")
     grpc_listen: str = Field(default="127.0.0.1:50051", description="address the server listens on")
+    environment: str = Field(default="dev", pattern="^[a-z0-9]{1,16}$", description="what new keys say: tdm_dev_...")
+    key_cache_seconds: float = Field(default=10, gt=0, le=10, description="how old may be what is known of a key")
     routes: str = Field(default="", description="crm=default,shop=sap: the ERP of each source; default: all to default")
     pool_size: int = Field(default=5, ge=1, le=100, description="database connections at most")
     transaction_seconds: float = Field(default=10, gt=0, le=60, description="how long one unit of work may take")

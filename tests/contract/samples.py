@@ -20,6 +20,8 @@ GOOD = {
     "amount": "0.10",
     "order_id": "ord_01h455vb4pex5vsknk084sn02q",
     "customer_id": "cus_01h455vb4pex5vsknk084sn02q",
+    "key_id": "key_01h455vb4pex5vsknk084sn02q",
+    "party": "shop",
     "currency": "GBP",
     "country": "GB",
     "date": "2010-12-24",
@@ -33,6 +35,8 @@ BAD = {
     "quantity": "0",
     "order_id": "cus_01h455vb4pex5vsknk084sn02q",
     "customer_id": "ord_01h455vb4pex5vsknk084sn02q",
+    "key_id": "ord_01h455vb4pex5vsknk084sn02q",
+    "party": "Shop",
     "currency": "gbp",
     "country": "GBR",
     "date": "2010-13-01",
@@ -84,7 +88,7 @@ def valid(descriptor: Any) -> Message:
 def fill(message: Message, field: FieldDescriptor, rules: Any) -> None:
     value = getattr(message, field.name)
     if field.is_repeated:
-        value.append(valid(field.message_type) if field.message_type else text_for(rules.repeated.items))
+        value.append(item_for(field, rules.repeated.items))
     elif is_plain(field):
         value.CopyFrom(valid(field.message_type))
     elif field.message_type:
@@ -95,6 +99,10 @@ def fill(message: Message, field: FieldDescriptor, rules: Any) -> None:
         setattr(message, field.name, text_for(rules))
     else:
         setattr(message, field.name, 1)
+
+
+def item_for(field: FieldDescriptor, rules: Any) -> Any:
+    return valid(field.message_type) if field.message_type else 5 if field.enum_type else text_for(rules)
 
 
 def text_for(rules: Any) -> str:
@@ -175,15 +183,14 @@ def list_spoilers(field: FieldDescriptor, rules: Any) -> Iterator[tuple[str, str
     if rules.max_items:
         yield "max_items", "", lambda owner: overfill(owner, field, rules.max_items + 1)
     if rules.unique:
-        yield "unique", "", lambda owner: getattr(owner, name).extend([GOOD["customer_id"]] * 2)
+        yield "unique", "", lambda owner: getattr(owner, name).extend([item_for(field, rules.items)] * 2)
     if kinds_of(rules.items):
         yield "items", "[0]", lambda owner: (owner.ClearField(name), getattr(owner, name).append("nope"))
 
 
 def overfill(owner: Any, field: FieldDescriptor, count: int) -> None:
     items = getattr(owner, field.name)
-    item: Any = valid(field.message_type) if field.message_type else 5 if field.enum_type else GOOD["customer_id"]
-    items.extend([item] * (count - len(items)))
+    items.extend([item_for(field, rules_of(field).repeated.items)] * (count - len(items)))
 
 
 def map_spoilers(name: str, rules: Any) -> Iterator[tuple[str, str, Spoil]]:

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import Message
+from known_keys import ADMIN
 
 from contract.samples import Broken, broken_requests, valid
 from tandem_proto.catalogue import Method, methods
@@ -14,21 +15,22 @@ from tandem_proto.errors import InvalidArgument, TandemError
 from tandem_proto.status import METADATA_KEY, from_status
 
 CASES = list(broken_requests())
+KEY = (("authorization", f"Bearer {ADMIN.key}"),)
 UPDATES = {method for method in methods() if "update_mask" in method.request.DESCRIPTOR.fields_by_name}
 
 
-async def refusal(target: str, method: Method, request: Message) -> TandemError | None:
+async def refusal(stack: Any, method: Method, request: Message) -> TandemError | None:
     """Make the call and return how it was refused."""
-    async with grpc.aio.insecure_channel(target, options=[("grpc.max_send_message_length", -1)]) as channel:
+    async with grpc.aio.insecure_channel(stack.grpc, options=[("grpc.max_send_message_length", -1)]) as channel:
         wire: dict[str, Any] = {
             "request_serializer": method.request.SerializeToString,
             "response_deserializer": method.response.FromString,
         }
         try:
             if method.unary:
-                await channel.unary_unary(method.path, **wire)(request, timeout=20)
+                await channel.unary_unary(method.path, **wire)(request, metadata=KEY, timeout=20)
             else:
-                await anext(aiter(channel.unary_stream(method.path, **wire)(request, timeout=20)))
+                await anext(aiter(channel.unary_stream(method.path, **wire)(request, metadata=KEY, timeout=20)))
         except grpc.aio.AioRpcError as error:
             details = dict(error.trailing_metadata() or ()).get(METADATA_KEY)
             assert details is None or isinstance(details, bytes)
@@ -57,7 +59,7 @@ async def test_a_broken_rule_is_refused_naming_the_field(stack: Any, case: Broke
         masked(request, case.field)
         if ".external_id" in case.field or ".currency" in case.field:
             return await nothing_but_a_refusal(stack, case, request)
-    error = await refusal(stack.grpc, case.method, request)
+    error = await refusal(stack, case.method, request)
     assert isinstance(error, InvalidArgument), error
     named = {wrong.field for wrong in error.fields}
     assert case.field in named or case.rule == "oneof", named
@@ -65,7 +67,7 @@ async def test_a_broken_rule_is_refused_naming_the_field(stack: Any, case: Broke
 
 
 async def nothing_but_a_refusal(stack: Any, case: Broken, request: Message) -> None:
-    error = await refusal(stack.grpc, case.method, request)
+    error = await refusal(stack, case.method, request)
     assert isinstance(error, InvalidArgument), error
 
 
@@ -81,7 +83,7 @@ async def test_all_wrong_fields_are_named_at_once(stack: Any, method: Method) ->
         request = valid(method.request.DESCRIPTOR)
         for field in some:
             by_field[field].spoil(request)
-        error = await refusal(stack.grpc, method, request)
+        error = await refusal(stack, method, request)
         assert isinstance(error, InvalidArgument), error
         assert set(some) <= {wrong.field for wrong in error.fields}
 
@@ -92,7 +94,7 @@ async def test_more_wrong_fields_than_a_reply_can_name_are_counted(stack: Any) -
     request: Any = valid(method.request.DESCRIPTOR)
     for _ in range(1999):
         request.order.lines.add()
-    error = await refusal(stack.grpc, method, request)
+    error = await refusal(stack, method, request)
     assert isinstance(error, InvalidArgument), error
     assert len(error.fields) > 20
     assert len(error.fields) + int(error.metadata["omitted_fields"]) == 1999 * 3

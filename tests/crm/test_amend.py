@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import Party
+from known_keys import STRANGE_CRM
 from rest.test_status_table import ask
 from retail import a_customer, an_order, hand_over
 
@@ -125,7 +126,7 @@ async def test_over_rest(party: Party, http: aiohttp.ClientSession) -> None:
     ):
         status, _, problem = await ask(http, "PATCH", path, json=body)
         assert (status, named in {error["field"] for error in problem["errors"]}) == (400, True), problem
-    stranger = {"authorization": "Bearer dev:stranger:crm"}
+    stranger = {"authorization": f"Bearer {STRANGE_CRM.key}"}
     assert (await ask(http, "PATCH", path, json={"note": "x"}, headers=stranger))[0] == 404
     assert (await ask(http, "GET", path))[2] == changed
 

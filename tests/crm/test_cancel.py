@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 from conftest import Party
+from known_keys import STRANGE_CRM
 from rest.test_status_table import ask
 from retail import hand_over
 
@@ -137,7 +138,7 @@ async def test_over_rest(party: Party, http: aiohttp.ClientSession) -> None:
     status, _, problem = await ask(http, "POST", path, json={"reason": "x" * 501})
     assert (status, problem["errors"][0]["field"]) == (400, "reason")
     assert (await ask(http, "POST", path, json={"etag": "v9"}))[0] == 412
-    stranger = {"authorization": "Bearer dev:stranger:crm"}
+    stranger = {"authorization": f"Bearer {STRANGE_CRM.key}"}
     assert (await ask(http, "POST", path, json={}, headers=stranger))[0] == 404
     status, _, reply = await ask(http, "POST", path, json={"reason": "ordered twice", "etag": order.etag})
     assert (status, reply["status"], reply["delivery"]["state"]) == (200, "CANCELLED", "DONE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 from conftest import Party, change_database
+from known_keys import OPERATOR, STRANGE_CRM
 from rest.test_status_table import ask
 from retail import a_customer, an_order, hand_over
 
@@ -87,13 +88,13 @@ async def test_pages(party: Party, http: aiohttp.ClientSession) -> None:
 
 
 async def test_it_belongs_to_its_party(party: Party, http: aiohttp.ClientSession) -> None:
-    async with party.crm() as crm, Tandem(party.stack.grpc, key="dev::operator") as operator:
+    async with party.crm() as crm, Tandem(party.stack.grpc, key=OPERATOR.key) as operator:
         (order,) = await hand_over(crm, 1)
         assert await names_of(operator, order) == ["CREATED"]
         with pytest.raises(NotFound):
             await names_of(crm, Order(id="ord_01h455vb4pex5vsknk084sn02q"))
     path = f"/v1/orders/{order.id}/events"
-    for key, expected in (("dev:stranger:crm", 404), (party.erp_key, 403), ("garbage", 401)):
+    for key, expected in ((STRANGE_CRM.key, 404), (party.erp_key, 403), ("garbage", 401)):
         assert (await ask(http, "GET", path, headers={"authorization": f"Bearer {key}"}))[0] == expected
 
 

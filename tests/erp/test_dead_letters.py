@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from tandem_server.domain.lifecycle import backoff
-from tandem_server.domain.principals import Caller, principal_of
+from tandem_server.domain.principals import SCOPES, Caller, Principal
 from tandem_server.storage import dead_letters
 from tandem_server.storage.dead_letters import DeadFilters
 from tandem_server.usecases.dead_letters import Replayed, replay, replay_found
@@ -14,7 +14,7 @@ from tandem_server.usecases.leases import Rejection
 
 from .desk import MAX_FAILURES, Desk, id_of, state_of, token_of
 
-OPERATOR = Caller(principal_of("", "operator"))
+OPERATOR = Caller(Principal("operator", source=None, erp=None, scopes=SCOPES["operator"]))
 
 
 async def bury(desk: Desk, number: int, code: str = "UNKNOWN_SKU") -> list[str]:

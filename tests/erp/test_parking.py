@@ -14,6 +14,7 @@ from tandem_server.storage.database import Transaction
 from tandem_server.storage.tables import orders, status_updates
 from tandem_server.usecases.acknowledgements import Acknowledgement, acknowledge
 from tandem_server.usecases.housekeeping import Housekeeping
+from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.parking import settle
 from tandem_server.usecases.statuses import StatusUpdate, update
 
@@ -124,7 +125,7 @@ async def test_acknowledged_while_an_update_is_about_to_be_parked(desk: Desk) ->
 
 @pytest.fixture
 async def housekeeping(desk: Desk) -> AsyncIterator[Housekeeping]:
-    made = Housekeeping(desk.database, seconds=0.05)
+    made = Housekeeping(desk.database, KeyRing(desk.database, seconds=1), seconds=0.05)
     yield made
     await made.close()
 

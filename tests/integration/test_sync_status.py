@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import Party, change_database, new_party
+from known_keys import OPERATOR
 from retail import hand_over
 from stack import Stack
 
@@ -72,10 +73,10 @@ async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -
     assert queue["oldest_waiting_seconds"] > 3600
     counts = {"waiting": 2, "leased": 1, "backing_off": 1, "dead": 1, "parked_events": 1}
     assert queue == {"erp": party.erp, "oldest_waiting_seconds": queue["oldest_waiting_seconds"], **counts}
-    theirs = await status(own, f"dev:{other.source}:integration")
+    theirs = await status(own, other.integration_key)
     assert theirs["orders"] == zeros | {"new": 3}
     assert [(each["erp"], each["waiting"], each["parked_events"]) for each in theirs["queues"]] == [(other.erp, 3, 0)]
-    everything = await status(own, "dev::operator")
+    everything = await status(own, OPERATOR.key)
     assert everything["orders"] == zeros | {"new": 8, "acknowledged": 1, "shipped": 1}
     assert [(each["erp"], each["waiting"]) for each in everything["queues"]] == [(party.erp, 2), (other.erp, 3)]
     stranger = await status(own, new_party(own).crm_key)

@@ -150,7 +150,7 @@ async def test_a_key_that_another_server_holds_for_long_is_in_use(stack: Stack, 
     async with party.crm() as crm:
         customer = await crm.customers.create(a_customer())
         with at_database(stack) as server:
-            values = ("k", "/tandem.crm.v1.CrmService/UpdateCustomer", f"crm:{party.source}")
+            values = ("k", "/tandem.crm.v1.CrmService/UpdateCustomer", f"{party.source}/*")
             insert = "INSERT INTO idempotency_keys VALUES (%s, %s, %s, '', '', '{}', UTC_TIMESTAMP(6))"
             server.cursor().execute(insert, values)
             with pytest.raises(Aborted) as refused:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pymysql
 import pytest
 from conftest import Party, free_address
+from known_keys import add_keys
 from stack import Stack
 
 from .load import MOST_SECONDS, Ledger, Load, check
@@ -38,10 +39,11 @@ def servers(own_mysql: OwnMysql, tmp_path: Path) -> Iterator[list[Stack]]:
     url = own_mysql.url.set(database="tandem").render_as_string(hide_password=False)
     made: list[Stack] = []
     for name in ("one", "two"):
-        settings = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": "crm=default"}
+        settings = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": "p0=e0"}
         (tmp_path / name).mkdir()
         made.append(Stack(tmp_path / name, settings, grpc=free_address(), http="", logs=tmp_path / name))
     made[0].migrate()
+    add_keys(url)
     for stack in made:
         stack.server.start()
     yield made
@@ -88,7 +90,7 @@ async def test_promise_1_and_3_survive_kills_of_two_servers_and_of_mysql(
     random.shuffle(kills)
     ledger, finished = Ledger(tmp_path / "ledger.jsonl"), asyncio.Event()
     points = random.sample(range(1, ORDERS), len(kills))
-    load = Load(Party(servers[0], "crm", "default"), [stack.grpc for stack in servers], ledger, ORDERS, points)
+    load = Load(Party(servers[0], "p0", "e0"), [stack.grpc for stack in servers], ledger, ORDERS, points)
     async with asyncio.timeout(MOST_SECONDS), asyncio.TaskGroup() as tasks:
         tasks.create_task(keep_up(servers, finished))
         running = tasks.create_task(load.run(lambda: hurry(own_mysql)))

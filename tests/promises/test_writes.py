@@ -12,7 +12,7 @@ from retail import a_customer, an_order, hand_over
 
 from tandem.crm.v1.customer_pb2 import Customer
 from tandem_client import EtagMismatch, Tandem
-from tandem_server.domain.principals import Caller, principal_of
+from tandem_server.domain.principals import SCOPES, Caller, Principal
 from tandem_server.domain.routing import parse_routes
 from tandem_server.rpc import contents
 from tandem_server.storage.database import Database, Transaction
@@ -26,7 +26,7 @@ async def test_promise_2_nothing_is_skipped(party: Party, database: str) -> None
     longest, writers, rounds = (4.0, 8, 3) if database == "mysql" else (0.3, 2, 6)
     committed: dict[str, float] = {}
     delivered: dict[str, float] = {}
-    caller = Caller(principal_of(party.source, "crm"))
+    caller = Caller(Principal("crm", source=party.source, erp=None, scopes=SCOPES["crm"]))
     routes = parse_routes(party.stack.environment["TANDEM_ROUTES"])
     outside = Database(party.stack.environment["TANDEM_DATABASE_URL"], pool_size=writers, transaction_seconds=20)
 

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import Party, new_party
+from known_keys import REPORTS
 from retail import hand_over
 from stack import Stack
 
@@ -85,7 +86,7 @@ async def test_dead_letters_are_listed(erp: aiohttp.ClientSession, party: Party)
 
 async def test_an_operator_replays_and_a_waiting_worker_gets_them(stack: Stack, party: Party) -> None:
     ids = await bury(party, 2)
-    async with session(stack, f"dev:{party.erp}:operator") as operator, party.worker() as worker:
+    async with session(stack, party.operator_key) as operator, party.worker() as worker:
         status, done = await ask(operator, "POST", "/v1/erp/orders:replay", json={"order_ids": ids[:1]})
         assert (status, done["replayed"], done["more"]) == (200, 1, False)
         assert done["results"] == [{"order_id": ids[0], "outcome": "REPLAYED"}]
@@ -102,7 +103,7 @@ async def test_whoever_replays_says_what_and_may(stack: Stack, erp: aiohttp.Clie
     for body in ({}, {"order_ids": [dead], "code": "UNKNOWN_SKU"}):
         status, problem = await ask(erp, "POST", "/v1/erp/orders:replay", json=body)
         assert (status, "order_ids" in problem["errors"][0]["description"]) == (400, True), problem
-    for key in (party.crm_key, "dev::reports"):
+    for key in (party.crm_key, REPORTS.key):
         async with session(stack, key) as other:
             status, problem = await ask(other, "POST", "/v1/erp/orders:replay", json={"order_ids": [dead]})
             assert (status, problem["metadata"]["required_scope"]) == (403, "deliveries:replay")

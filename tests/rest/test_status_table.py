@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from conftest import Party
+from known_keys import STRANGE_CRM, STRANGE_ERP
 from retail import a_customer, an_order
 
 from tandem_client import Tandem
@@ -85,7 +86,7 @@ async def test_400_names_the_field(
 ) -> None:
     """And nothing is half-written."""
     await ask(http, "PUT", "/v1/customers/external/17850", json={"name": "Ada"})
-    headers = {"authorization": "Bearer dev"} if "/erp/" in path else {}
+    headers = {"authorization": f"Bearer {party.erp_key}"} if "/erp/" in path else {}
     status, _, problem = await ask(http, method, path, json=body, headers=headers)
     assert status == 400, problem
     assert named in {error["field"] for error in problem["errors"]}, problem
@@ -108,7 +109,7 @@ async def test_401_403_404(http: aiohttp.ClientSession, party: Party) -> None:
 async def test_404_for_what_belongs_to_another_party(http: aiohttp.ClientSession, party: Party) -> None:
     await ask(http, "POST", "/v1/customers", json=CUSTOMER)
     _, _, order = await ask(http, "POST", "/v1/orders", json=ORDER)
-    other = {"authorization": "Bearer dev:stranger:crm"}
+    other = {"authorization": f"Bearer {STRANGE_CRM.key}"}
     for path in (
         f"/v1/orders/{order['id']}",
         "/v1/orders/external/536365",
@@ -118,7 +119,7 @@ async def test_404_for_what_belongs_to_another_party(http: aiohttp.ClientSession
         assert (await ask(http, "GET", path, headers=other))[0] == 404
     status, _, _ = await ask(http, "PATCH", f"/v1/customers/{order['customer_id']}", json={"name": "X"}, headers=other)
     assert status == 404
-    stranger = {"authorization": "Bearer dev:stranger:erp"}
+    stranger = {"authorization": f"Bearer {STRANGE_ERP.key}"}
     assert (await ask(http, "GET", f"/v1/erp/customers/{order['customer_id']}", headers=stranger))[0] == 404
     update = {"event_id": "1", "status": "SHIPPED", "occurred_at": "2010-12-01T08:26:00Z"}
     path = f"/v1/erp/orders/{order['id']}:updateStatus"

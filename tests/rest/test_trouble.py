@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 from conftest import Party, new_party
+from known_keys import OPERATOR, STRANGE_CRM
 from stack import Stack
 
 pytestmark = pytest.mark.usefixtures("deadline")
@@ -22,7 +23,7 @@ def own(database: str, make_database: Callable[[str], str], make_stack: Callable
 
 @pytest.fixture
 async def caller(own: Stack) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(own.http) as session:
+    async with aiohttp.ClientSession(own.http, headers={"authorization": f"Bearer {OPERATOR.key}"}) as session:
         yield session
 
 
@@ -33,7 +34,7 @@ async def problem(reply: aiohttp.ClientResponse, status: int) -> dict[str, objec
 
 
 async def test_409_where_no_erp_is_set(http: aiohttp.ClientSession) -> None:
-    stranger = {"authorization": "Bearer dev:stranger:crm"}
+    stranger = {"authorization": f"Bearer {STRANGE_CRM.key}"}
     order = {
         "external_id": "1",
         "customer_external_id": "17850",

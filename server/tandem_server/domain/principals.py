@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tandem_proto.errors import PermissionDenied
@@ -37,7 +38,15 @@ SCOPES: dict[str, frozenset[str]] = {
 """What each role may do."""
 
 SOURCE_ROLES = frozenset({"crm", "integration"})
+"""Roles that act for one source."""
+
 ERP_ROLES = frozenset({"erp"})
+"""Roles that act for one ERP."""
+
+
+def scopes_of(roles: Iterable[str]) -> frozenset[str]:
+    """Return what *roles* may do together; one that is not known may do nothing."""
+    return frozenset().union(*(SCOPES.get(role, frozenset()) for role in roles))
 
 
 @dataclass(frozen=True)
@@ -45,13 +54,23 @@ class Principal:
     """A caller: its name on timelines, the parties it speaks for, and its scopes.
 
     `source` is the party whose customers and orders it sees, None for all; `erp` the ERP whose orders it sees, None for
-    all. A method that acts for one party needs that party to be set.
+    all. A method that acts for one party needs that party to be set. `key_id` is the key's that it came with.
     """
 
     name: str
     source: str | None
     erp: str | None
     scopes: frozenset[str]
+    key_id: str = ""
+
+    @property
+    def party(self) -> str:
+        """Whom it speaks for, the same with each of a party's keys."""
+        return f"{self.source or '*'}/{self.erp or '*'}"
+
+    def speaks_for(self, source: str | None, erp: str | None) -> bool:
+        """Tell whether who speaks for *source* and *erp* (None: for all) speaks for nobody that this one does not."""
+        return self.source in (None, source) and self.erp in (None, erp)
 
 
 @dataclass(frozen=True)
@@ -83,13 +102,3 @@ class Caller:
         if self.principal.erp is None:
             raise PermissionDenied("this key belongs to no ERP: use the key of an ERP", reason="NO_PARTY")
         return self.principal.erp
-
-
-def principal_of(party: str, role: str) -> Principal:
-    """Return the principal that speaks for *party* (empty: for all) in *role*. Raises KeyError for an unknown role."""
-    return Principal(
-        name=f"{role}:{party}" if party else role,
-        source=(party or None) if role not in ERP_ROLES else None,
-        erp=(party or None) if role not in SOURCE_ROLES else None,
-        scopes=SCOPES[role],
-    )

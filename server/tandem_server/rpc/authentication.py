@@ -1,30 +1,29 @@
-"""Who makes a call. Until keys exist, whoever says so."""
+"""Who makes a call, whether the contract lets them, and for how long a stream may go on."""
 
 from __future__ import annotations
 
-import re
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, TypeVar
 
-from tandem_proto.errors import PermissionDenied, Unauthenticated
-from tandem_server.domain.principals import SCOPES, Principal, principal_of
+from tandem_proto.errors import PermissionDenied, TandemError, Unauthenticated
+from tandem_server.domain.principals import Principal
+from tandem_server.usecases.keyring import KeyRing
 
-PARTY = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}|")
-DEVELOPER = Principal(name="dev", source="crm", erp="default", scopes=SCOPES["admin"])
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
-def authenticate(authorization: str) -> Principal:
-    """Return the principal of an `authorization` value.
-
-    None, or `Bearer dev`, is party `crm` and ERP `default` with all scopes; `Bearer dev:<party>:<role>` is that party
-    with that role. Raises Unauthenticated for anything else.
-    """
+async def authenticate(keys: KeyRing, authorization: str | None) -> Principal:
+    """Return the principal of an `authorization` value. Raises Unauthenticated, and what asking the database raises."""
+    if authorization is None:
+        raise Unauthenticated("a key is needed: send `authorization: Bearer <key>`", reason="KEY_MISSING")
     scheme, _, key = authorization.partition(" ")
-    if not authorization or (scheme.lower(), key) == ("bearer", "dev"):
-        return DEVELOPER
-    parts = key.split(":")
-    known = len(parts) == 3 and parts[0] == "dev" and PARTY.fullmatch(parts[1]) and parts[2] in SCOPES
-    if scheme.lower() != "bearer" or not known:
-        raise Unauthenticated("the key is not known", reason="UNKNOWN_KEY")
-    return principal_of(parts[1], parts[2])
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("send the key as `authorization: Bearer <key>`", reason="UNKNOWN_KEY")
+    return await keys.principal(key.strip())
 
 
 def authorize(principal: Principal, scope: str) -> None:
@@ -32,3 +31,40 @@ def authorize(principal: Principal, scope: str) -> None:
     if scope and scope not in principal.scopes:
         message = f"{principal.name} may not do this: it needs the scope {scope}"
         raise PermissionDenied(message, reason="SCOPE_MISSING", metadata={"required_scope": scope})
+
+
+class Watch:
+    """Ends long calls some time after their key: looks at it again before each item, and while none comes."""
+
+    def __init__(self, keys: KeyRing, authorization: str | None) -> None:
+        self._keys = keys
+        self._authorization = authorization
+
+    async def over(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> T:
+        """Return what *work* ends with. Raises Unauthenticated, and cancels it, when the key has ended."""
+        running = asyncio.get_running_loop().create_task(work, context=context)
+        try:
+            while not (await asyncio.wait({running}, timeout=self._keys.seconds))[0]:
+                await self._look()
+            return running.result()
+        finally:
+            running.cancel()
+
+    async def over_each(self, items: AsyncIterator[T]) -> AsyncGenerator[T]:
+        """Yield *items*; raises as `over`."""
+        context = copy_context()  # one for all items, as if they were made in one task
+        while (item := await self.over(_next(items), context)) is not None:
+            yield item
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await authenticate(self._keys, self._authorization)
+        except Unauthenticated:
+            raise
+        except TandemError:
+            log.warning("cannot tell whether a key still counts, asking again", exc_info=True)
+
+
+async def _next(items: AsyncIterator[T]) -> T | None:
+    return await anext(items, None)

@@ -18,11 +18,12 @@ from tandem_proto.catalogue import Method, methods
 from tandem_proto.errors import Internal, TandemError
 from tandem_proto.status import METADATA_KEY, short_message, to_status
 from tandem_server.domain.principals import Caller
-from tandem_server.rpc.authentication import authenticate, authorize
+from tandem_server.rpc.authentication import Watch, authenticate, authorize
 from tandem_server.rpc.calls import CALLER, HEADERS, SLOT, Context
 from tandem_server.rpc.idempotency import METADATA as IDEMPOTENCY_KEY
 from tandem_server.rpc.idempotency import slot_of
 from tandem_server.rpc.validation import validate
+from tandem_server.usecases.keyring import KeyRing
 
 log = logging.getLogger("tandem.calls")
 
@@ -94,14 +95,18 @@ async def _abort(call: Call, error: TandemError) -> None:
     await call.context.abort(grpc.StatusCode[error.code], short_message(error), sent)
 
 
-@asynccontextmanager
-async def authentication(call: Call) -> AsyncIterator[None]:
-    """Find out who calls, and whether the contract lets them."""
-    principal = authenticate(call.metadata("authorization") or "")
-    authorize(principal, call.method.required_scope if call.method else "")
-    traceparent = call.metadata("traceparent") or ""
-    CALLER.set(Caller(principal, call.request_id, traceparent if TRACEPARENT.fullmatch(traceparent) else ""))
-    yield
+def authentication(keys: KeyRing) -> Guard:
+    """Return the guard that finds out who calls, and whether the contract lets them."""
+
+    @asynccontextmanager
+    async def guard(call: Call) -> AsyncIterator[None]:
+        principal = await authenticate(keys, call.metadata("authorization"))
+        authorize(principal, call.method.required_scope if call.method else "")
+        traceparent = call.metadata("traceparent") or ""
+        CALLER.set(Caller(principal, call.request_id, traceparent if TRACEPARENT.fullmatch(traceparent) else ""))
+        yield
+
+    return guard
 
 
 @asynccontextmanager
@@ -117,18 +122,16 @@ async def idempotency(call: Call) -> AsyncIterator[None]:
     """Note where the reply to a unary write is kept whose caller sent an idempotency key."""
     key = call.metadata(IDEMPOTENCY_KEY)
     if key is not None and call.method is not None and call.method.unary and not call.method.safe:
-        SLOT.set(slot_of(key, call.method, CALLER.get().principal.name))
+        SLOT.set(slot_of(key, call.method, CALLER.get().principal.party))
     yield
 
 
-GUARDS: tuple[Guard, ...] = (telemetry, errors, authentication, validation, idempotency)
-"""Outermost first."""
-
-
 class Guarded(grpc.aio.ServerInterceptor):
-    """Runs every call inside the guards."""
+    """Runs every call inside the guards; callers are known by their *keys*."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+        self._guards: tuple[Guard, ...] = (telemetry, errors, authentication(keys), validation, idempotency)
         self._methods = {method.path: method for method in methods()}
 
     async def intercept_service(
@@ -141,8 +144,41 @@ class Guarded(grpc.aio.ServerInterceptor):
         path = str(handler_call_details.method)
         if handler is None or path.startswith(OPEN_SERVICES):
             return handler
-        wrap = _streaming if handler.response_streaming else _unary
-        return _rewrapped(handler, lambda body: wrap(path, self._methods.get(path), body))
+        wrap = self._streaming if handler.response_streaming else self._unary
+        return _rewrapped(handler, lambda body: wrap(path, body, upload=handler.request_streaming))
+
+    def _unary(self, path: str, body: Any, *, upload: bool) -> Any:
+        async def guarded(request: Any, context: Context) -> Any:
+            call = self._call(path, request, context)
+            async with AsyncExitStack() as stack:
+                for guard in self._guards:
+                    await stack.enter_async_context(guard(call))
+                replying = body(request, context)
+                response = await (self._watch(call).over(replying) if upload else replying)
+                context.set_trailing_metadata(tuple(call.headers.items()))
+                return response
+
+        return guarded
+
+    def _streaming(self, path: str, body: Any, **_: bool) -> Any:
+        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            call = self._call(path, request, context)
+            async with AsyncExitStack() as stack:
+                for guard in self._guards:
+                    await stack.enter_async_context(guard(call))
+                async for response in self._watch(call).over_each(body(request, context)):
+                    yield response
+
+        return guarded
+
+    def _call(self, path: str, request: Any, context: Context) -> Call:
+        call = Call(path, self._methods.get(path), request, context, request_id="")
+        call.request_id = (call.metadata("x-request-id") or "")[:200] or uuid.uuid4().hex
+        HEADERS.set(call.headers)
+        return call
+
+    def _watch(self, call: Call) -> Watch:
+        return Watch(self._keys, call.metadata("authorization"))
 
 
 def _rewrapped(handler: Any, wrap: Callable[[Any], Any]) -> Any:
@@ -150,35 +186,3 @@ def _rewrapped(handler: Any, wrap: Callable[[Any], Any]) -> Any:
     kind = f"{sides[handler.request_streaming]}_{sides[handler.response_streaming]}"
     factory = getattr(grpc, f"{kind}_rpc_method_handler")
     return factory(wrap(getattr(handler, kind)), handler.request_deserializer, handler.response_serializer)
-
-
-def _unary(path: str, method: Method | None, body: Any) -> Any:
-    async def guarded(request: Any, context: Context) -> Any:
-        call = _call(path, method, request, context)
-        async with AsyncExitStack() as stack:
-            for guard in GUARDS:
-                await stack.enter_async_context(guard(call))
-            response = await body(request, context)
-            context.set_trailing_metadata(tuple(call.headers.items()))
-            return response
-
-    return guarded
-
-
-def _streaming(path: str, method: Method | None, body: Any) -> Any:
-    async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
-        call = _call(path, method, request, context)
-        async with AsyncExitStack() as stack:
-            for guard in GUARDS:
-                await stack.enter_async_context(guard(call))
-            async for response in body(request, context):
-                yield response
-
-    return guarded
-
-
-def _call(path: str, method: Method | None, request: Any, context: Context) -> Call:
-    call = Call(path, method, request, context, request_id="")
-    call.request_id = (call.metadata("x-request-id") or "")[:200] or uuid.uuid4().hex
-    HEADERS.set(call.headers)
-    return call

@@ -9,6 +9,7 @@ from typing import Any
 
 from tandem_server.domain.principals import Caller
 from tandem_server.storage.database import Database
+from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.parking import settle, settle_overdue
 from tandem_server.usecases.queues import happens
 from tandem_server.usecases.tasks import Tasks
@@ -22,8 +23,9 @@ SECONDS = 10.0
 class Housekeeping:
     """Looks for what was left over, every 10 s and where it is told to; replicas may all do so at once."""
 
-    def __init__(self, database: Database, *, seconds: float = SECONDS) -> None:
+    def __init__(self, database: Database, keys: KeyRing, *, seconds: float = SECONDS) -> None:
         self._database = database
+        self._keys = keys
         self._seconds = seconds
         self._tasks = Tasks()
         self._closing = asyncio.Event()
@@ -40,10 +42,12 @@ class Housekeeping:
         """End the rounds."""
         self._closing.set()
         await self._tasks.close()
+        await _logged(self._keys.note_use())
 
     async def _rounds(self) -> None:
         while not self._closing.is_set():
             await _logged(settle_overdue(self._database))
+            await _logged(self._keys.note_use())
             await happens(self._closing, self._seconds)
 
 

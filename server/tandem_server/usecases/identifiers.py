@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from base64 import b32encode
+
 from typeid import TypeID
 
 
@@ -13,3 +16,13 @@ def new_order_id() -> str:
 def new_customer_id() -> str:
     """Return a fresh id of a customer."""
     return str(TypeID("cus"))
+
+
+def new_key_id() -> str:
+    """Return a fresh id of a key."""
+    return str(TypeID("key"))
+
+
+def new_secret() -> str:
+    """Return 160 random bits, in 32 small letters and digits (base32, RFC 4648)."""
+    return b32encode(secrets.token_bytes(20)).decode().lower()

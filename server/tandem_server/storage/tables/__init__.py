@@ -3,6 +3,7 @@
 from tandem_server.storage.tables.customers import customers
 from tandem_server.storage.tables.deliveries import deliveries, order_events
 from tandem_server.storage.tables.idempotency import idempotency_keys
+from tandem_server.storage.tables.keys import keys
 from tandem_server.storage.tables.metadata import metadata
 from tandem_server.storage.tables.orders import order_lines, orders
 from tandem_server.storage.tables.status_updates import status_updates
@@ -11,6 +12,7 @@ __all__ = [
     "customers",
     "deliveries",
     "idempotency_keys",
+    "keys",
     "metadata",
     "order_events",
     "order_lines",
