@@ -7,8 +7,9 @@ import random
 import time
 
 import pytest
-from conftest import Party
+from conftest import Party, new_party
 from retail import a_customer, an_order, hand_over
+from stack import Stack
 
 from tandem.crm.v1.customer_pb2 import Customer
 from tandem_client import EtagMismatch, Tandem
@@ -21,8 +22,9 @@ from tandem_server.usecases import orders
 pytestmark = pytest.mark.usefixtures("deadline")
 
 
-async def test_promise_2_nothing_is_skipped(party: Party, database: str) -> None:
+async def test_promise_2_nothing_is_skipped(stacks: list[Stack], database: str) -> None:
     """Writers hold their transactions open for a while: each order is delivered within 5 s of its commit."""
+    party = new_party(stacks[0])
     longest, writers, rounds = (4.0, 8, 3) if database == "mysql" else (0.3, 2, 6)
     committed: dict[str, float] = {}
     delivered: dict[str, float] = {}
@@ -44,7 +46,7 @@ async def test_promise_2_nothing_is_skipped(party: Party, database: str) -> None
             committed[await outside.write(unit)] = time.monotonic()
 
     async def pull() -> None:
-        async with party.worker() as worker, worker.orders.pull("w") as deliveries:
+        async with party.worker(stacks[1]) as worker, worker.orders.pull("w") as deliveries:
             async for delivery in deliveries:
                 delivered.setdefault(delivery.order.id, time.monotonic())
                 await delivery.acknowledge(erp_document=delivery.order.id)
