@@ -10,10 +10,11 @@ from typing import Any
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from conftest import ask_mysql
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tandem_server.migrations import migrate
+from tandem_server.migrations import head, migrate
+from tandem_server.storage.checks import check
 from tandem_server.storage.tables import metadata
 
 
@@ -31,6 +32,20 @@ async def test_migrations_make_the_tables(database: str, make_database: Callable
     engine = create_async_engine(url)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_an_older_tandem_runs_on_a_newer_schema(database: str, make_database: Callable[[str], str]) -> None:
+    """After a rollback the schema is ahead: migrating leaves it alone, and a server starts on it."""
+    url = make_database(database)
+    await asyncio.to_thread(migrate, url)
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await asyncio.to_thread(migrate, url)
+    await check(url, head())
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar() == "9999"
     await engine.dispose()
 
 

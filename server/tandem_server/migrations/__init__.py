@@ -10,7 +10,10 @@ from alembic.script import ScriptDirectory
 
 
 def migrate(url: str) -> None:
-    """Bring the database at *url* to the newest version; does nothing where it is there already."""
+    """Bring the database at *url* to the newest version; does nothing where it is there already, or ahead.
+
+    It is ahead of a server that was rolled back, which runs on it as well.
+    """
     configuration = _configuration()
     configuration.attributes["url"] = url
     command.upgrade(configuration, "head")

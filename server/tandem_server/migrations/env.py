@@ -14,6 +14,8 @@ from tandem_server.storage.tables import metadata
 
 def upgrade(connection: Connection) -> None:
     context.configure(connection=connection, target_metadata=metadata)
+    if (context.get_context().get_current_revision() or "") > str(context.get_head_revision()):
+        return
     with context.begin_transaction():
         context.run_migrations()
 
