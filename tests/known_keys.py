@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from behind import connected
-from sqlalchemy import insert
+from sqlalchemy import exists, insert, select
 
 from tandem_server.domain.keys import digest, key_text
 from tandem_server.storage.tables import keys
@@ -67,6 +67,7 @@ def holders() -> Iterator[Holder]:
 
 
 def add_keys(database_url: str) -> None:
-    """Store all these keys, at once and behind everybody's back."""
+    """Store all these keys, at once and behind everybody's back, where they are not stored yet."""
     with connected(database_url) as connection:
-        connection.execute(insert(keys), [holder.row for holder in holders()])
+        if not connection.scalar(select(exists(select(keys.c.id)))):
+            connection.execute(insert(keys), [holder.row for holder in holders()])
