@@ -44,7 +44,7 @@ def keys_of(stack: Stack, known: dict[str, str]) -> dict[str, str]:
     keys = {name: known[name] for name in (*KEYS, ADMIN) if name in known and _works(stack, known[name])}
     if ADMIN not in keys:
         keys[ADMIN] = stack.create_admin_key()
-    for name in KEYS.keys() - keys:
+    for name in [name for name in KEYS if name not in keys]:
         with _ask(stack, keys[ADMIN], KEYS[name]) as reply:
             keys[name] = json.load(reply)["secret"]
     return {name: keys[name] for name in (*KEYS, ADMIN)}

@@ -93,10 +93,12 @@ class Stack:
         subprocess.run([BIN / "tandem-server", "migrate"], env=os.environ | self.environment, check=True, timeout=120)
 
     def create_admin_key(self) -> str:
-        """Make a key that may do everything, by command; raises CalledProcessError."""
+        """Make a key that may do everything, by command; raises RuntimeError, saying what the command said."""
         command: list[str | Path] = [BIN / "tandem-server", "keys", "create", "--name", "admin", "--role", "admin"]
         environment = os.environ | self.environment
-        made = subprocess.run(command, env=environment, check=True, timeout=120, stdout=subprocess.PIPE, text=True)
+        made = subprocess.run(command, env=environment, check=False, timeout=120, capture_output=True, text=True)
+        if made.returncode:
+            raise RuntimeError(made.stderr)
         return made.stdout.strip()
 
     def start(self) -> None:

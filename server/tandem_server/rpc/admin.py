@@ -10,7 +10,7 @@ from tandem.admin.v1.admin_service_pb2_grpc import AdminServiceServicer
 from tandem_proto.errors import TandemError
 from tandem_server.domain.principals import Caller, scopes_of
 from tandem_server.rpc import contents, messages, pages
-from tandem_server.rpc.calls import CALLER, Context, reads, writes
+from tandem_server.rpc.calls import CALLER, Context, reads, set_header, writes
 from tandem_server.storage import keys as stored_keys
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.usecases import keys
@@ -32,6 +32,7 @@ class AdminService(AdminServiceServicer):
             created = await self.database.write(lambda tx: keys.create(tx, creator, new, self._environment))
         except TandemError as error:
             raise error.within("key") from error
+        set_header("cache-control", "no-store")  # RFC 6749, 5.1: nobody on the way keeps a secret
         return key_pb.CreateKeyResponse(key=key(created.row, created.text))
 
     @reads
