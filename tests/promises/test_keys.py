@@ -119,7 +119,7 @@ async def test_nobody_makes_a_key_that_speaks_for_others(rest: aiohttp.ClientSes
 
 
 async def test_promise_24_a_dump_holds_no_usable_key(own: Stack, rest: aiohttp.ClientSession) -> None:
-    """Not even where a caller asks for the reply to be kept."""
+    """Not even where a caller asks for the reply to be kept; nor do the logs."""
     keyed = {"idempotency-key": "twice"}
     body = {"name": "kept", "roles": ["REPORTS"]}
     made = [await ask(rest, ADMIN.key, "POST", "/v1/keys", body, **keyed) for _ in range(2)]
@@ -127,10 +127,12 @@ async def test_promise_24_a_dump_holds_no_usable_key(own: Stack, rest: aiohttp.C
     keys = [ADMIN.key, *(key["secret"] for _, key in made)]
     for key in keys:
         assert (await ask(rest, key, "GET", "/v1/customers"))[0] == 200
+    logs = "".join(path.read_text() for path in own.home.glob("*.log"))
     dump = str(everything_in(own.environment["TANDEM_DATABASE_URL"]))
     assert made[0][1]["id"] in dump
+    assert "/v1/customers" in logs
     for key in keys:
-        assert key.rsplit("_", 1)[1][:32] not in dump
+        assert key.rsplit("_", 1)[1][:32] not in dump + logs
 
 
 async def open_stream(channel: grpc.aio.Channel, key: str) -> Any:
