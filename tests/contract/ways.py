@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -44,7 +45,13 @@ async def by_grpc(channel: grpc.aio.Channel, method: Method, request: Message, k
     kind = f"{sides[descriptor.client_streaming]}_{sides[descriptor.server_streaming]}"
     call = getattr(channel, kind)(method.path, method.request.SerializeToString, method.response.FromString)
     metadata = () if key is None else (("authorization", f"Bearer {key}"),)
-    running = call([request] if descriptor.client_streaming else request, metadata=metadata, timeout=SECONDS)
+
+    async def upload() -> AsyncIterator[Message]:
+        """Send *request* unless the call is refused at once: gRPC's client calls that an INTERNAL error of its own."""
+        await asyncio.wait({asyncio.ensure_future(running.code())}, timeout=0.3)
+        yield request
+
+    running = call(upload() if descriptor.client_streaming else request, metadata=metadata, timeout=SECONDS)
     try:
         reply = await (running.read() if descriptor.server_streaming else running)
     except grpc.aio.AioRpcError as error:
