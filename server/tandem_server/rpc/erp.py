@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tandem.erp.v1 import customer_requests_pb2 as customer_pb
 from tandem.erp.v1 import dead_letter_pb2 as dead_pb
 from tandem.erp.v1 import status_update_pb2 as status_pb
@@ -14,7 +11,6 @@ from tandem_server.domain.routing import Routes
 from tandem_server.rpc import contents, messages, pages, status_updates
 from tandem_server.rpc.calls import CALLER, Context, reads, writes
 from tandem_server.rpc.erp_deliveries import DeliveryMethods
-from tandem_server.storage import customers as stored_customers
 from tandem_server.storage import dead_letters as stored_dead_letters
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.storage.dead_letters import DeadFilters
@@ -54,13 +50,16 @@ class ErpService(DeliveryMethods):
     async def GetCustomer(
         self, request: customer_pb.GetCustomerRequest, tx: Transaction, caller: Caller
     ) -> customer_pb.GetCustomerResponse:
-        return customer_pb.GetCustomerResponse(customer=messages.customer(await self._customer(tx, caller, request.id)))
+        rows = await customers.served(tx, self._routes, caller, [request.id])
+        if request.id not in rows:
+            raise NotFound(f"there is no customer {request.id}")
+        return customer_pb.GetCustomerResponse(customer=messages.customer(rows[request.id]))
 
     @reads
     async def BatchGetCustomers(
         self, request: customer_pb.BatchGetCustomersRequest, tx: Transaction, caller: Caller
     ) -> customer_pb.BatchGetCustomersResponse:
-        rows = await self._customers(tx, caller, request.ids)
+        rows = await customers.served(tx, self._routes, caller, request.ids)
         found = [messages.customer(rows[each]) for each in request.ids if each in rows]
         fitting, _ = pages.fitting(found)
         return customer_pb.BatchGetCustomersResponse(
@@ -73,8 +72,7 @@ class ErpService(DeliveryMethods):
     async def LinkCustomer(
         self, request: customer_pb.LinkCustomerRequest, tx: Transaction, caller: Caller
     ) -> customer_pb.LinkCustomerResponse:
-        await self._customer(tx, caller, request.id)
-        row = await customers.link(tx, request.id, request.erp_number)
+        row, _ = await customers.link(tx, self._routes, caller, request.id, request.erp_number)
         return customer_pb.LinkCustomerResponse(customer=messages.customer(row))
 
     @reads
@@ -106,20 +104,6 @@ class ErpService(DeliveryMethods):
             for order_id, outcome in zip(request.order_ids, outcomes, strict=True)
         ]
         return dead_pb.ReplayOrdersResponse(results=results, replayed=done.number, more=done.more)
-
-    async def _customer(self, tx: Transaction, caller: Caller, customer_id: str) -> Any:
-        """Return one customer whose source the caller's ERP serves. Raises NotFound."""
-        rows = await self._customers(tx, caller, [customer_id])
-        if customer_id not in rows:
-            raise NotFound(f"there is no customer {customer_id}")
-        return rows[customer_id]
-
-    async def _customers(self, tx: Transaction, caller: Caller, ids: Sequence[str]) -> dict[str, Any]:
-        """Return the customers among *ids* whose source the caller's ERP serves, by id."""
-        erp = caller.principal.erp
-        sources = self._routes.sources_of(erp) if erp else None
-        rows = await stored_customers.by_ids(tx, ids)
-        return {each: row for each, row in rows.items() if sources is None or row.source in sources}
 
 
 def _dead(request: dead_pb.ListDeadOrdersRequest | dead_pb.ReplayOrdersRequest, caller: Caller) -> DeadFilters:

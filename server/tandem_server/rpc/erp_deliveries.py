@@ -24,13 +24,6 @@ DEFAULT_OUTSTANDING = 100
 DEFAULT_ORDERS = 100
 DEFAULT_LEASE_SECONDS = 60
 
-REASONS = {
-    acknowledgements.Outcome.STALE_LEASE: "another worker holds the order, or nobody: the lease was lost",
-    acknowledgements.Outcome.DOCUMENT_CONFLICT: "the order has another document, or the document another order",
-    acknowledgements.Outcome.DOCUMENT_REQUIRED: "the first acknowledgement of an order needs an erp_document",
-    acknowledgements.Outcome.NOT_FOUND: "there is no such order for this ERP",
-}
-
 
 class DeliveryMethods(ErpServiceServicer):
     """Orders under lease; they are claimed through *dispatcher* and buried after *max_failures*."""
@@ -76,7 +69,7 @@ class DeliveryMethods(ErpServiceServicer):
             delivery_pb.AcknowledgementResult(
                 order_id=item.order_id,
                 outcome=delivery_pb.AcknowledgementOutcome.Value(f"ACKNOWLEDGEMENT_OUTCOME_{outcome}"),
-                message=REASONS.get(outcome, ""),
+                message=acknowledgements.REASONS.get(outcome, ""),
             )
             for item, outcome in zip(items, outcomes, strict=True)
         ]

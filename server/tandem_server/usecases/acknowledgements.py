@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tandem_server.domain.lifecycle import Status
 from tandem_server.domain.principals import Caller
@@ -17,16 +17,20 @@ from tandem_server.usecases.parking import apply_parked
 
 
 class Acknowledgement(NamedTuple):
-    """The ERP has stored an order, durably; `customer_number` is its own number for the customer."""
+    """The ERP has stored an order, durably; `customer_number` is its own number for the customer.
+
+    Who holds no lease, and so has no `lease_token`, says which `revision` the ERP has stored.
+    """
 
     order_id: str
     lease_token: str
     erp_document: str = ""
     customer_number: str = ""
+    revision: int = 0
 
 
 class Outcome(StrEnum):
-    """What became of an acknowledgement."""
+    """What became of an acknowledgement. Of a revision that the ERP was never given, there is nothing to be found."""
 
     ACKNOWLEDGED = "ACKNOWLEDGED"
     ALREADY_ACKNOWLEDGED = "ALREADY_ACKNOWLEDGED"
@@ -34,6 +38,15 @@ class Outcome(StrEnum):
     DOCUMENT_CONFLICT = "DOCUMENT_CONFLICT"
     DOCUMENT_REQUIRED = "DOCUMENT_REQUIRED"
     NOT_FOUND = "NOT_FOUND"
+
+
+REASONS = {
+    Outcome.STALE_LEASE: "another worker holds the order, or nobody: the lease was lost",
+    Outcome.DOCUMENT_CONFLICT: "the order has another document, or the document another order",
+    Outcome.DOCUMENT_REQUIRED: "the first acknowledgement of an order needs an erp_document",
+    Outcome.NOT_FOUND: "there is no such order for this ERP",
+}
+"""What is wrong, for people."""
 
 
 async def acknowledge(tx: Transaction, caller: Caller, items: Sequence[Acknowledgement]) -> list[Outcome]:
@@ -64,18 +77,32 @@ async def acknowledge(tx: Transaction, caller: Caller, items: Sequence[Acknowled
 
 
 def _judge(held: Held, item: Acknowledgement, owners: dict[str, str]) -> Outcome:
-    token, document, known = item.lease_token, item.erp_document, held.order["erp_document"]
-    latest = token == held.delivery["lease_token"]
-    if not latest and token != held.delivery["acked_token"]:
-        return Outcome.STALE_LEASE
+    document, known = item.erp_document, held.order["erp_document"]
+    claim = (_by_revision if item.revision else _by_token)(held.delivery, item)
+    if claim not in (Outcome.ACKNOWLEDGED, Outcome.ALREADY_ACKNOWLEDGED):
+        return claim
+    latest = claim is Outcome.ACKNOWLEDGED
     taken = known is not None or not latest or document in owners
     if document and taken and document != known:
         return Outcome.DOCUMENT_CONFLICT
-    if not latest:
-        return Outcome.ALREADY_ACKNOWLEDGED
-    if not document and known is None and not held.calls_off:
+    if latest and not document and known is None and not held.calls_off:
         return Outcome.DOCUMENT_REQUIRED
-    return Outcome.ACKNOWLEDGED
+    return claim
+
+
+def _by_token(delivery: Mapping[str, Any], item: Acknowledgement) -> Outcome:
+    """Return what the token of *item* is good for."""
+    if item.lease_token == delivery["lease_token"]:
+        return Outcome.ACKNOWLEDGED
+    return Outcome.ALREADY_ACKNOWLEDGED if item.lease_token == delivery["acked_token"] else Outcome.STALE_LEASE
+
+
+def _by_revision(delivery: Mapping[str, Any], item: Acknowledgement) -> Outcome:
+    """Return what the revision of *item* is good for: only the one leased last can be acknowledged."""
+    leased = delivery["leased_revision"]
+    if item.revision != leased:
+        return Outcome.STALE_LEASE if item.revision < leased else Outcome.NOT_FOUND
+    return Outcome.ALREADY_ACKNOWLEDGED if delivery["acked_revision"] == leased else Outcome.ACKNOWLEDGED
 
 
 def _acknowledge(held: Held, item: Acknowledgement, now: datetime) -> None:
@@ -89,7 +116,7 @@ def _acknowledge(held: Held, item: Acknowledgement, now: datetime) -> None:
         order["erp_document"] = item.erp_document
     delivery.update(
         acked_revision=delivery["leased_revision"],
-        acked_token=item.lease_token,
+        acked_token=delivery["lease_token"],
         available_at=now if held.went_on else None,
         failures=0,
         dead_at=None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from tandem_proto.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound
@@ -10,6 +10,7 @@ from tandem_server.domain.content import Content, differing, digest
 from tandem_server.domain.etags import check_etag
 from tandem_server.domain.money import minor_units
 from tandem_server.domain.principals import Caller
+from tandem_server.domain.routing import Routes
 from tandem_server.storage import customers
 from tandem_server.storage.database import Transaction
 from tandem_server.usecases.identifiers import new_customer_id
@@ -61,10 +62,24 @@ async def update(
     return (await _change(tx, row, changes))[0]
 
 
-async def link(tx: Transaction, customer_id: str, erp_number: str) -> Any:
-    """Store the ERP's own number for the customer and return its row; the same number again changes nothing."""
+async def served(tx: Transaction, routes: Routes, caller: Caller, ids: Sequence[str]) -> dict[str, Any]:
+    """Return the customers among *ids* whose source the caller's ERP serves, by id."""
+    erp = caller.principal.erp
+    sources = routes.sources_of(erp) if erp else None
+    rows = await customers.by_ids(tx, ids)
+    return {each: row for each, row in rows.items() if sources is None or row.source in sources}
+
+
+async def link(tx: Transaction, routes: Routes, caller: Caller, customer_id: str, erp_number: str) -> tuple[Any, bool]:
+    """Store the ERP's own number for a customer that it serves; return the row, and whether the number is news.
+
+    Raises NotFound.
+    """
+    row = (await served(tx, routes, caller, [customer_id])).get(customer_id)
+    if row is None:
+        raise NotFound(f"there is no customer {customer_id}")
     await customers.link(tx, {customer_id: erp_number})
-    return (await customers.by_ids(tx, [customer_id]))[customer_id]
+    return (await customers.by_ids(tx, [customer_id]))[customer_id], row.erp_number != erp_number
 
 
 def _check(content: Content) -> None:
