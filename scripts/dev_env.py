@@ -8,6 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webhook_secrets import first_secret
+
 if TYPE_CHECKING:
     from stack import Stack
 
@@ -27,6 +29,7 @@ def write_environment(stack: Stack) -> Path:
     path = stack.home / "dev.env"
     values = {"TANDEM_HTTP": stack.http, "TANDEM_GRPC": stack.grpc, "TANDEM_ERP": "default"}
     values |= keys_of(stack, read_environment(path))
+    values["TANDEM_WEBHOOK_SECRET"] = first_secret(Path(stack.environment["TANDEM_WEBHOOK_SECRETS_FILE"]))
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))

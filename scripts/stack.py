@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from dev_env import read_environment, write_environment
+from webhook_secrets import secrets_file
 
 BIN = Path(sys.executable).parent
 READY_SECONDS = 30
@@ -158,7 +159,8 @@ def main() -> int:
     home.mkdir(parents=True, exist_ok=True)
     grpc = environment.get("TANDEM_GRPC_LISTEN", "127.0.0.1:50051")
     http = environment.get("TANDEM_HTTP_LISTEN", "127.0.0.1:8080")
-    stack = Stack(home, {}, grpc=grpc, http=http, logs=home)
+    secrets = environment.get("TANDEM_WEBHOOK_SECRETS_FILE") or str(secrets_file(home))
+    stack = Stack(home, {"TANDEM_WEBHOOK_SECRETS_FILE": secrets}, grpc=grpc, http=http, logs=home)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         stack.migrate()

@@ -19,6 +19,7 @@ import pymysql
 import pytest
 from hypothesis import HealthCheck, settings
 from known_keys import PARTIES, Holder, add_keys
+from known_secrets import write_secrets
 from sqlalchemy.engine import URL, make_url
 from stack import Stack
 
@@ -109,6 +110,7 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     def make(url: str, **settings: str) -> Stack:
         home = tmp_path_factory.mktemp("home")
         environment = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": ROUTES}
+        environment["TANDEM_WEBHOOK_SECRETS_FILE"] = str(write_secrets(home / "secrets.json"))
         environment |= {f"TANDEM_{name.upper()}": value for name, value in settings.items()}
         stack = Stack(home, environment, grpc=free_address(), http=free_address(), logs=home)
         stack.migrate()

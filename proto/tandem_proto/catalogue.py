@@ -29,7 +29,8 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
 class Method:
     """One RPC of the contract.
 
-    `path` is its gRPC path ("/package.Service/Method"); `http` its REST bindings, the first the main one;
+    `path` is its gRPC path ("/package.Service/Method"); `http` its REST bindings, the first the main one; `signed` is
+    true where callers are known by a webhook's signature, and not by a key that holds `required_scope`;
     `repeatable` is true where the contract calls a repetition harmless (`idempotency_level`), `safe` where the method
     changes nothing at all.
     """
@@ -39,6 +40,7 @@ class Method:
     request: type[Message]
     response: type[Message]
     required_scope: str
+    signed: bool
     repeatable: bool
     safe: bool
     http: tuple[http_pb2.HttpRule, ...]
@@ -66,7 +68,7 @@ class Method:
 
 @cache
 def methods() -> tuple[Method, ...]:
-    """Return every method of every service; raises ValueError for a method without a scope."""
+    """Return every method of every service; raises ValueError for one that nobody guards, or two guards do."""
     return tuple(_read(descriptor) for service in SERVICES for descriptor in service.methods)
 
 
@@ -74,8 +76,9 @@ def _read(descriptor: MethodDescriptor) -> Method:
     options = descriptor.GetOptions()
     path = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
     scope = options.Extensions[method_pb2.required_scope]
-    if not scope:
-        raise ValueError(f"{path} has no required_scope: a method that nobody guards must not be served")
+    signed = options.Extensions[method_pb2.authentication] == method_pb2.AUTHENTICATION_WEBHOOK_SIGNATURE
+    if bool(scope) == signed:
+        raise ValueError(f"{path} needs either required_scope or another authentication: nothing is served unguarded")
     rule = options.Extensions[annotations_pb2.http]
     return Method(
         descriptor=descriptor,
@@ -83,6 +86,7 @@ def _read(descriptor: MethodDescriptor) -> Method:
         request=GetMessageClass(descriptor.input_type),
         response=GetMessageClass(descriptor.output_type),
         required_scope=scope,
+        signed=signed,
         repeatable=options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
         safe=options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
         http=(rule, *rule.additional_bindings) if rule.WhichOneof("pattern") else (),

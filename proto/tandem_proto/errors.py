@@ -174,16 +174,25 @@ BY_REASON: dict[str, type[TandemError]] = {"ETAG_MISMATCH": EtagMismatch}
 
 
 class Findings:
-    """Collects what is wrong with one request; after the 100th finding it raises."""
+    """Collects what is wrong with one request; after the 100th finding it raises.
 
-    def __init__(self) -> None:
+    An unknown field is wrong too, unless they are to be ignored.
+    """
+
+    def __init__(self, *, ignore_unknown: bool = False) -> None:
         self._found: list[FieldViolation] = []
+        self._ignore_unknown = ignore_unknown
 
     def add(self, field: str, description: str) -> None:
         """Note that *field* is wrong; raises InvalidArgument when there are too many."""
         self._found.append(FieldViolation(field[:200], description))
         if len(self._found) == 100:
             self.check()
+
+    def add_unknown(self, field: str, message: str) -> None:
+        """Note that *message* has no such *field*; raises as `add`."""
+        if not self._ignore_unknown:
+            self.add(field, f"is not a field of {message}")
 
     def check(self) -> None:
         """Raise InvalidArgument, naming every field, if anything was found."""

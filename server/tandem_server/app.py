@@ -28,6 +28,7 @@ from tandem_server.usecases.dispatch import Dispatcher
 from tandem_server.usecases.housekeeping import Housekeeping
 from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.sync_status import StatusBoard
+from tandem_server.usecases.webhook_secrets import WebhookSecrets
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +58,12 @@ class Server:
         self._keys = KeyRing(self._database, settings.key_cache_seconds)
         self._housekeeping = Housekeeping(self._database, self._keys)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[Guarded(self._keys)], options=CHANNEL_OPTIONS)
+        guarded = Guarded(self._keys, WebhookSecrets(settings.webhook_secrets_file))
+        self._server = grpc.aio.server(interceptors=[guarded], options=CHANNEL_OPTIONS)
         crm = CrmService(self._database, routes, self._dispatcher.wake)
         erp = ErpService(self._database, self._dispatcher, self._housekeeping, routes, settings.max_attempts)
-        integration = IntegrationService(self._database, StatusBoard(self._database, routes))
+        board = StatusBoard(self._database, routes)
+        integration = IntegrationService(self._database, self._dispatcher, self._housekeeping, routes, board)
         add_CrmServiceServicer_to_server(crm, self._server)
         add_ErpServiceServicer_to_server(erp, self._server)
         add_IntegrationServiceServicer_to_server(integration, self._server)

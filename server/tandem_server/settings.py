@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     environment: str = Field(default="dev", pattern="^[a-z0-9]{1,16}$", description="what new keys say: tdm_dev_...")
     key_cache_seconds: float = Field(default=10, gt=0, le=10, description="how old may be what is known of a key")
     routes: str = Field(default="", description="crm=default,shop=sap: the ERP of each source; default: all to default")
+    webhook_secrets_file: Path | None = Field(
+        default=None, description="JSON file of the secrets that ERPs sign webhooks with; read again when it changes"
+    )
     pool_size: int = Field(default=5, ge=1, le=100, description="database connections at most")
     transaction_seconds: float = Field(default=10, gt=0, le=60, description="how long one unit of work may take")
     max_attempts: int = Field(default=10, ge=1, le=1000, description="failures after which an order is a dead letter")

@@ -20,6 +20,7 @@ GOOD = {
     "amount": "0.10",
     "order_id": "ord_01h455vb4pex5vsknk084sn02q",
     "customer_id": "cus_01h455vb4pex5vsknk084sn02q",
+    "erp_event_id": "evt_01h455vb4pex5vsknk084sn02q",
     "key_id": "key_01h455vb4pex5vsknk084sn02q",
     "party": "shop",
     "currency": "GBP",
@@ -35,6 +36,7 @@ BAD = {
     "quantity": "0",
     "order_id": "cus_01h455vb4pex5vsknk084sn02q",
     "customer_id": "ord_01h455vb4pex5vsknk084sn02q",
+    "erp_event_id": "ord_01h455vb4pex5vsknk084sn02q",
     "key_id": "ord_01h455vb4pex5vsknk084sn02q",
     "party": "Shop",
     "currency": "gbp",
@@ -150,6 +152,8 @@ def spoilers(field: FieldDescriptor, rules: Any) -> Iterator[tuple[str, str, Spo
         yield "required", "", lambda owner: owner.ClearField(name)
     if rules.HasField("string"):
         yield from text_spoilers(name, rules)
+    if rules.HasField("bytes"):
+        yield "max_len", "", lambda owner: setattr(owner, name, b"A" * (rules.bytes.max_len + 1))
     if rules.HasField("int32") or rules.HasField("int64"):
         bounds = rules.int32 if rules.HasField("int32") else rules.int64
         yield "gte", "", lambda owner: setattr(owner, name, bounds.gte - 1)

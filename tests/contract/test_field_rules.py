@@ -8,8 +8,10 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from known_keys import ADMIN
+from known_secrets import secrets_of
 
 from contract.samples import Broken, broken_requests, valid
+from tandem_client import webhooks
 from tandem_proto.catalogue import Method, methods
 from tandem_proto.errors import InvalidArgument, TandemError
 from tandem_proto.status import METADATA_KEY, from_status
@@ -21,6 +23,8 @@ UPDATES = {method for method in methods() if "update_mask" in method.request.DES
 
 async def refusal(stack: Any, method: Method, request: Message) -> TandemError | None:
     """Make the call and return how it was refused."""
+    if method.signed:
+        sign(request)
     async with grpc.aio.insecure_channel(stack.grpc, options=[("grpc.max_send_message_length", -1)]) as channel:
         wire: dict[str, Any] = {
             "request_serializer": method.request.SerializeToString,
@@ -36,6 +40,13 @@ async def refusal(stack: Any, method: Method, request: Message) -> TandemError |
             assert details is None or isinstance(details, bytes)
             return from_status(error.code().name, error.details() or "", details)
     return None
+
+
+def sign(request: Any) -> None:
+    """Sign a webhook as its ERP does: only what is verified is looked at."""
+    request.erp, request.webhook_id = "default", request.webhook_id or "e1"
+    headers = webhooks.sign(secrets_of("default")[0], request.webhook_id, request.body)
+    request.webhook_timestamp, request.webhook_signature = headers["webhook-timestamp"], headers["webhook-signature"]
 
 
 def masked(request: Any, field: str) -> None:

@@ -13,17 +13,18 @@ from erp.conftest import open_one
 from erp.desk import Desk
 from sqlalchemy import Table, event, insert, select, text
 
-from tandem_server.storage import customers, dead_letters, deliveries, orders, status_updates
+from tandem_server.storage import customers, dead_letters, deliveries, erp_events, orders, status_updates
 from tandem_server.storage.customers import CustomerFilters
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.storage.dead_letters import DeadFilters
+from tandem_server.storage.erp_events import EventFilters
 from tandem_server.storage.orders import OrderFilters
 from tandem_server.storage.tables import metadata
 
 pytestmark = pytest.mark.parametrize("database", ["mysql"], indirect=True, scope="session")
 
 ROWS = 20_000
-NOW = datetime.now(UTC)
+NOW, WEEK = datetime.now(UTC), timedelta(days=7)
 MANY = [f"y{n}" for n in range(500)]
 NEW = OrderFilters(source="crm-erp", statuses=["NEW"])
 Query = Callable[[Transaction], Awaitable[Any]]
@@ -42,6 +43,14 @@ QUERIES: dict[str, Query] = {
     "uq_customers_external": lambda tx: customers.by_external_ids(tx, "crm-erp", MANY),
     "ix_status_updates_document": lambda tx: status_updates.parked_documents(tx, "erp", MANY),
     "ix_status_updates_order": lambda tx: status_updates.overdue(tx, NOW - timedelta(days=1), 500),
+    "uq_erp_events_event": lambda tx: erp_events.known(tx, "erp", MANY),
+    "ix_erp_events_order": lambda tx: erp_events.page(
+        tx, EventFilters("erp", order_id="ord_100"), after_id="", newest_first=False, limit=50
+    ),
+    "ix_erp_events_outcome": lambda tx: erp_events.page(
+        tx, EventFilters("erp", ["REFUSED"]), after_id="", newest_first=False, limit=50
+    ),
+    "ix_erp_events_received": lambda tx: erp_events.forget(tx, NOW - WEEK, ["X"], NOW - 9 * WEEK, 500),
 }
 
 
@@ -73,6 +82,15 @@ async def fill(database: Database) -> None:
     done, parked = {"order_id": "ord", "erp_document": None}, {"order_id": None, "erp_document": "D"}
     rows = [told | {"event_id": f"e{n}", "outcome": "X"} | (done if n % 100 else parked) for n in range(ROWS)]
     await add(database, metadata.tables["status_updates"], rows)
+    await add(database, metadata.tables["erp_events"], [an_event(n) for n in range(ROWS)])
+
+
+def an_event(number: int) -> dict[str, Any]:
+    rare = number % 100 == 0
+    names = {"id": f"evt_{number}", "event_id": f"y{number}", "erp": "erp", "order_id": f"ord_{number}"}
+    texts = dict.fromkeys(("type", "digest", "code", "reason", "customer_id"), "x")
+    became = {"outcome": "REFUSED" if rare else "X", "received_at": NOW - 2 * WEEK if rare else NOW}
+    return {**names, **texts, **became, "occurred_at": NOW, "body": b"{}", "bytes": 2}
 
 
 def variant(table: str, number: int) -> dict[str, Any]:

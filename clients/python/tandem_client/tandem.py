@@ -11,6 +11,7 @@ from tandem_client.channel import open_channel
 from tandem_client.customers import Customers
 from tandem_client.erp import Erp
 from tandem_client.orders import Orders
+from tandem_client.webhooks import Webhooks
 
 
 class Tandem:
@@ -36,6 +37,8 @@ class Tandem:
         """Orders: created and read by the CRM, pulled by the ERP."""
         self.erp = Erp(caller)
         """The ERP's side, call by call."""
+        self.webhooks = Webhooks(caller)
+        """What ERPs told by webhook."""
 
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled."""

@@ -56,7 +56,7 @@ class Decoder:
         for key, item in value.items():
             field = self.fields.get(key)
             if field is None:
-                findings.add(prefix + key, f"is not a field of {self.name}")
+                findings.add_unknown(prefix + key, self.name)
             elif key != field.name and field.name in value:
                 findings.add(prefix + key, f"is there twice, also as {field.name}")
             elif item is not None and field.oneof and message.WhichOneof(field.oneof):

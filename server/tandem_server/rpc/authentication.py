@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from tandem_proto.errors import PermissionDenied, TandemError, Unauthenticated
 from tandem_server.domain.principals import Principal
 from tandem_server.usecases.keyring import KeyRing
+from tandem_server.usecases.webhook_secrets import WebhookSecrets
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,6 +25,17 @@ async def authenticate(keys: KeyRing, authorization: str | None) -> Principal:
     if scheme.lower() != "bearer":
         raise Unauthenticated("send the key as `authorization: Bearer <key>`", reason="UNKNOWN_KEY")
     return await keys.principal(key.strip())
+
+
+def verify(secrets: WebhookSecrets, webhook: Any) -> Principal:
+    """Return the principal of a signed request: the ERP, with no scope at all. Raises Unauthenticated."""
+    headers = {
+        "webhook-id": webhook.webhook_id,
+        "webhook-timestamp": webhook.webhook_timestamp,
+        "webhook-signature": webhook.webhook_signature,
+    }
+    secrets.verify(webhook.erp, headers, webhook.body)
+    return Principal(name=f"webhook:{webhook.erp}", source=None, erp=webhook.erp, scopes=frozenset())
 
 
 def authorize(principal: Principal, scope: str) -> None:

@@ -18,12 +18,13 @@ from tandem_proto.catalogue import Method, methods
 from tandem_proto.errors import Internal, TandemError
 from tandem_proto.status import METADATA_KEY, short_message, to_status
 from tandem_server.domain.principals import Caller
-from tandem_server.rpc.authentication import Watch, authenticate, authorize
+from tandem_server.rpc.authentication import Watch, authenticate, authorize, verify
 from tandem_server.rpc.calls import CALLER, HEADERS, SLOT, Context
 from tandem_server.rpc.idempotency import METADATA as IDEMPOTENCY_KEY
 from tandem_server.rpc.idempotency import slot_of
 from tandem_server.rpc.validation import validate
 from tandem_server.usecases.keyring import KeyRing
+from tandem_server.usecases.webhook_secrets import WebhookSecrets
 
 log = logging.getLogger("tandem.calls")
 
@@ -95,13 +96,16 @@ async def _abort(call: Call, error: TandemError) -> None:
     await call.context.abort(grpc.StatusCode[error.code], short_message(error), sent)
 
 
-def authentication(keys: KeyRing) -> Guard:
-    """Return the guard that finds out who calls, and whether the contract lets them."""
+def authentication(keys: KeyRing, secrets: WebhookSecrets) -> Guard:
+    """Return the guard that finds out who calls, by a key or a signature, and whether the contract lets them."""
 
     @asynccontextmanager
     async def guard(call: Call) -> AsyncIterator[None]:
-        principal = await authenticate(keys, call.metadata("authorization"))
-        authorize(principal, call.method.required_scope if call.method else "")
+        if call.method is not None and call.method.signed:
+            principal = verify(secrets, call.request)
+        else:
+            principal = await authenticate(keys, call.metadata("authorization"))
+            authorize(principal, call.method.required_scope if call.method else "")
         traceparent = call.metadata("traceparent") or ""
         CALLER.set(Caller(principal, call.request_id, traceparent if TRACEPARENT.fullmatch(traceparent) else ""))
         yield
@@ -127,11 +131,12 @@ async def idempotency(call: Call) -> AsyncIterator[None]:
 
 
 class Guarded(grpc.aio.ServerInterceptor):
-    """Runs every call inside the guards; callers are known by their *keys*."""
+    """Runs every call inside the guards; callers are known by their *keys*, or by what they sign with *secrets*."""
 
-    def __init__(self, keys: KeyRing) -> None:
+    def __init__(self, keys: KeyRing, secrets: WebhookSecrets) -> None:
         self._keys = keys
-        self._guards: tuple[Guard, ...] = (telemetry, errors, authentication(keys), validation, idempotency)
+        outermost_first = (telemetry, errors, authentication(keys, secrets), validation, idempotency)
+        self._guards: tuple[Guard, ...] = outermost_first
         self._methods = {method.path: method for method in methods()}
 
     async def intercept_service(

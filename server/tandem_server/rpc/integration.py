@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from tandem.integration.v1 import sync_status_pb2 as status_pb
-from tandem.integration.v1.integration_service_pb2_grpc import IntegrationServiceServicer
+from tandem_server.domain.routing import Routes
 from tandem_server.rpc.calls import CALLER, Context
+from tandem_server.rpc.integration_events import EventMethods
 from tandem_server.rpc.messages import timestamp
 from tandem_server.storage.database import Database
+from tandem_server.usecases.dispatch import Dispatcher
+from tandem_server.usecases.housekeeping import Housekeeping
 from tandem_server.usecases.sync_status import Queue, StatusBoard, SyncStatus
 
 STATES = ("waiting", "leased", "backing_off", "dead")
 
 
-class IntegrationService(IntegrationServiceServicer):
+class IntegrationService(EventMethods):
     """`tandem.integration.v1.IntegrationService`: what runs beside single calls."""
 
-    def __init__(self, database: Database, board: StatusBoard) -> None:
-        self.database = database
+    def __init__(
+        self,
+        database: Database,
+        dispatcher: Dispatcher,
+        housekeeping: Housekeeping,
+        routes: Routes,
+        board: StatusBoard,
+    ) -> None:
+        super().__init__(database, dispatcher, housekeeping, routes)
         self._board = board
 
     async def GetSyncStatus(

@@ -9,6 +9,7 @@ from typing import Any
 
 from tandem_server.domain.principals import Caller
 from tandem_server.storage.database import Database
+from tandem_server.usecases.erp_events import forget
 from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.parking import settle, settle_overdue
 from tandem_server.usecases.queues import happens
@@ -21,7 +22,7 @@ SECONDS = 10.0
 
 
 class Housekeeping:
-    """Looks for what was left over, every 10 s and where it is told to; replicas may all do so at once."""
+    """Looks for what was left over, or is too old, every 10 s and where told to; replicas may all do so at once."""
 
     def __init__(self, database: Database, keys: KeyRing, *, seconds: float = SECONDS) -> None:
         self._database = database
@@ -47,6 +48,7 @@ class Housekeeping:
     async def _rounds(self) -> None:
         while not self._closing.is_set():
             await _logged(settle_overdue(self._database))
+            await _logged(forget(self._database))
             await _logged(self._keys.note_use())
             await happens(self._closing, self._seconds)
 

@@ -18,6 +18,11 @@ def new_customer_id() -> str:
     return str(TypeID("cus"))
 
 
+def new_erp_event_id() -> str:
+    """Return a fresh id of an event that an ERP told."""
+    return str(TypeID("evt"))
+
+
 def new_key_id() -> str:
     """Return a fresh id of a key."""
     return str(TypeID("key"))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from tandem_server.domain.principals import Caller, Principal
-from tandem_server.storage import deliveries, status_updates
+from tandem_server.storage import deliveries, erp_events, status_updates
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.usecases.held import hold, store
 from tandem_server.usecases.statuses import tell_parked
@@ -34,6 +34,7 @@ async def apply_parked(tx: Transaction, caller: Caller, owners: Mapping[str, str
     outcomes = {row.event_id: tell_parked(found[owners[row.erp_document]], row) for row in rows}
     await store(tx, caller, found.values())
     await status_updates.unpark(tx, caller.erp, owners, outcomes)
+    await erp_events.unpark(tx, caller.erp, {row.event_id: owners[row.erp_document] for row in rows}, outcomes)
 
 
 async def settle(database: Database, caller: Caller, documents: Sequence[str]) -> None:

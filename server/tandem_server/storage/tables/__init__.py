@@ -2,6 +2,7 @@
 
 from tandem_server.storage.tables.customers import customers
 from tandem_server.storage.tables.deliveries import deliveries, order_events
+from tandem_server.storage.tables.erp_events import erp_events
 from tandem_server.storage.tables.idempotency import idempotency_keys
 from tandem_server.storage.tables.keys import keys
 from tandem_server.storage.tables.metadata import metadata
@@ -11,6 +12,7 @@ from tandem_server.storage.tables.status_updates import status_updates
 __all__ = [
     "customers",
     "deliveries",
+    "erp_events",
     "idempotency_keys",
     "keys",
     "metadata",
