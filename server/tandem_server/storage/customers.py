@@ -7,12 +7,23 @@ from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, case, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, bindparam, case, insert, select, update
 
 from tandem_server.domain.customers import email_key
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import customers
+
+BY_IDS = select(customers).where(customers.c.id.in_(bindparam("ids", expanding=True)))
+OWN_BY_IDS = BY_IDS.where(customers.c.source == bindparam("source"))
+BY_EXTERNAL_IDS = by_index(
+    select(customers)
+    .where(customers.c.external_id.in_(bindparam("ids", expanding=True)), customers.c.source == bindparam("source"))
+    .order_by(customers.c.external_id),
+    customers,
+    "uq_customers_external",
+)
+LOCKED_BY_EXTERNAL_IDS = BY_EXTERNAL_IDS.with_for_update()
 
 
 class CustomerFilters(NamedTuple):
@@ -28,26 +39,21 @@ class CustomerFilters(NamedTuple):
 
 async def by_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
     """Return the customers with *ids* that exist, by id."""
-    return {row.id: row for row in await tx.rows(select(customers).where(customers.c.id.in_(ids)))}
+    return {row.id: row for row in await tx.rows(BY_IDS, ids=ids)}
 
 
 async def by_external_ids(
     tx: Transaction, source: str, external_ids: Sequence[str], *, lock: bool = False
 ) -> dict[str, Any]:
     """Return the customers of *source* that exist, by external id; with *lock* nobody else changes them meanwhile."""
-    query = select(customers).where(customers.c.external_id.in_(external_ids), customers.c.source == source)
-    query = by_index(query.order_by(customers.c.external_id), customers, "uq_customers_external")
-    return {row.external_id: row for row in await tx.rows(query.with_for_update() if lock else query)}
+    query = LOCKED_BY_EXTERNAL_IDS if lock else BY_EXTERNAL_IDS
+    return {row.external_id: row for row in await tx.rows(query, ids=external_ids, source=source)}
 
 
 async def of_orders(tx: Transaction, source: str, ids: Sequence[str], external_ids: Sequence[str]) -> list[Any]:
     """Return the customers of *source* that orders name by one of *ids* or *external_ids*."""
-    named: list[ColumnElement[bool]] = []
-    if ids:
-        named.append(customers.c.id.in_(ids))
-    if external_ids:
-        named.append(customers.c.external_id.in_(external_ids))
-    return list(await tx.rows(select(customers).where(or_(*named), customers.c.source == source)))
+    found = list(await tx.rows(OWN_BY_IDS, ids=ids, source=source)) if ids else []
+    return [*found, *(await by_external_ids(tx, source, external_ids)).values()] if external_ids else found
 
 
 async def find(

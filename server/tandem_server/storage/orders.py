@@ -8,7 +8,7 @@ from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Row, and_, insert, or_, select
+from sqlalchemy import BindParameter, Column, ColumnElement, Row, and_, bindparam, insert, or_, select
 
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.dialects import by_index
@@ -20,6 +20,17 @@ PAGE_BYTES = 1 << 20
 
 LINE_CONTENT = tuple(c.name for c in order_lines.c if c.name not in ("order_id", "revision", "amount"))
 """What a caller says of a line."""
+
+
+IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+BY_IDS = select(orders).where(orders.c.id.in_(IDS))
+BY_EXTERNAL_IDS = by_index(
+    select(orders).where(orders.c.external_id.in_(IDS), orders.c.source == bindparam("source")),
+    orders,
+    "uq_orders_external",
+)
+DELIVERIES = select(deliveries).where(deliveries.c.order_id.in_(IDS))
+FIRST_LINES = select(order_lines).where(order_lines.c.order_id.in_(IDS), order_lines.c.revision == 1)
 
 
 class StoredOrder(NamedTuple):
@@ -45,12 +56,12 @@ class OrderFilters(NamedTuple):
 
 async def load(tx: Transaction, ids: Sequence[str]) -> dict[str, StoredOrder]:
     """Return the orders with *ids* that exist, by id."""
-    return await _complete(tx, await tx.rows(select(orders).where(orders.c.id.in_(ids))))
+    return await _complete(tx, await tx.rows(BY_IDS, ids=ids))
 
 
 async def of_deliveries(tx: Transaction, rows: Mapping[str, Any]) -> list[StoredOrder]:
     """Return the orders of delivery rows by order id, in the same order; the rows are the caller's word."""
-    headers = {row.id: row for row in await tx.rows(select(orders).where(orders.c.id.in_(rows)))}
+    headers = {row.id: row for row in await tx.rows(BY_IDS, ids=list(rows))}
     lines = await _lines(tx, {row.id: row.revision for row in headers.values()})
     return [StoredOrder(headers[order_id], lines[order_id], delivery) for order_id, delivery in rows.items()]
 
@@ -72,8 +83,7 @@ async def whereabouts(
 
 async def by_external_ids(tx: Transaction, source: str, external_ids: Sequence[str]) -> dict[str, StoredOrder]:
     """Return the orders of *source* that exist, by external id."""
-    query = select(orders).where(orders.c.external_id.in_(external_ids), orders.c.source == source)
-    found = await _complete(tx, await tx.rows(by_index(query, orders, "uq_orders_external")))
+    found = await _complete(tx, await tx.rows(BY_EXTERNAL_IDS, source=source, ids=external_ids))
     return {stored.order.external_id: stored for stored in found.values()}
 
 
@@ -114,8 +124,7 @@ async def _complete(tx: Transaction, headers: Sequence[Any]) -> dict[str, Stored
     if not headers:
         return {}
     lines = await _lines(tx, {row.id: row.revision for row in headers})
-    query = select(deliveries).where(deliveries.c.order_id.in_([row.id for row in headers]))
-    waiting = {row.order_id: row for row in await tx.rows(query)}
+    waiting = {row.order_id: row for row in await tx.rows(DELIVERIES, ids=[row.id for row in headers])}
     return {row.id: StoredOrder(row, lines[row.id], waiting[row.id]) for row in headers}
 
 
@@ -123,12 +132,13 @@ async def _lines(tx: Transaction, revisions: Mapping[str, int]) -> dict[str, lis
     """Return the lines of each order id at its revision, by number."""
     first = [order_id for order_id, revision in revisions.items() if revision == 1]
     later = [(order_id, revision) for order_id, revision in revisions.items() if revision != 1]
-    wanted: list[ColumnElement[bool]] = []
-    if first:
-        wanted.append(and_(order_lines.c.order_id.in_(first), order_lines.c.revision == 1))
-    wanted += [and_(order_lines.c.order_id == order_id, order_lines.c.revision == number) for order_id, number in later]
+    rows = list(await tx.rows(FIRST_LINES, ids=first)) if first else []
+    if later:
+        columns = order_lines.c
+        wanted = [and_(columns.order_id == order_id, columns.revision == number) for order_id, number in later]
+        rows += await tx.rows(select(order_lines).where(or_(*wanted)))
     found: dict[str, list[Any]] = defaultdict(list)
-    for row in await tx.rows(select(order_lines).where(or_(*wanted))):
+    for row in rows:
         found[row.order_id].append(row)
     for lines in found.values():
         lines.sort(key=lambda line: line.line_number)

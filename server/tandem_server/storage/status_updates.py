@@ -6,11 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, and_, case, insert, select, update
+from sqlalchemy import Row, and_, bindparam, case, insert, select, update
 
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import orders, status_updates
+
+_columns = status_updates.c
+_of_erp = _columns.erp == bindparam("erp")
+KNOWN = select(_columns.event_id, _columns.digest, _columns.order_id).where(
+    _columns.event_id.in_(bindparam("ids", expanding=True)), _of_erp
+)
+PARKED_DOCUMENTS = (
+    select(_columns.erp_document)
+    .where(_columns.erp_document.in_(bindparam("documents", expanding=True)), _of_erp)
+    .distinct()
+)
 
 
 class Known(NamedTuple):
@@ -22,9 +33,7 @@ class Known(NamedTuple):
 
 async def known(tx: Transaction, erp: str, event_ids: Iterable[str]) -> dict[str, Known]:
     """Return what is known of each update of *erp* that was told before among *event_ids*."""
-    columns = status_updates.c
-    wanted = columns.event_id.in_(sorted(set(event_ids))), columns.erp == erp
-    rows = await tx.rows(select(columns.event_id, columns.digest, columns.order_id).where(*wanted))
+    rows = await tx.rows(KNOWN, ids=sorted(set(event_ids)), erp=erp)
     return {row.event_id: Known(row.digest, row.order_id is None) for row in rows}
 
 
@@ -36,9 +45,7 @@ async def add(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
 
 async def parked_documents(tx: Transaction, erp: str, documents: Iterable[str]) -> list[str]:
     """Return those of *documents* of *erp* that parked updates wait for."""
-    columns = status_updates.c
-    query = select(columns.erp_document).where(columns.erp_document.in_(sorted(set(documents))), columns.erp == erp)
-    return [row.erp_document for row in await tx.rows(query.distinct())]
+    return [row.erp_document for row in await tx.rows(PARKED_DOCUMENTS, documents=sorted(set(documents)), erp=erp)]
 
 
 async def parked(tx: Transaction, erp: str, documents: Iterable[str], limit: int) -> Sequence[Row[Any]]:
