@@ -11,6 +11,7 @@ from conftest import Party, change_database, new_party
 from known_keys import OPERATOR
 from retail import hand_over
 from stack import Stack
+from webhooks.sender import sending
 
 from tandem.crm.v1.order_progress_pb2 import OrderStatus
 from tandem.erp.v1.delivery_requests_pb2 import Acknowledgement, Rejection
@@ -61,6 +62,10 @@ async def one_of_each(party: Party) -> list[str]:
 async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -> None:
     party, other = new_party(own), new_party(own)
     ids = await one_of_each(party)
+    async with sending(party) as sender:
+        nobody = {"id": "cus_01h455vb4pex5vsknk084sn02q", "erp_number": "K-1"}
+        for event in ("e3", "e4"):
+            assert await sender.outcome(event, "customer.linked", nobody) == "REFUSED NOT_FOUND"
     change_database(
         own, f"UPDATE deliveries SET available_at = '2024-01-01 00:00:00.000000' WHERE order_id = '{ids[3]}'"
     )
@@ -71,11 +76,14 @@ async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -
     assert mine["orders"] == zeros | {"new": 5, "acknowledged": 1, "shipped": 1}
     (queue,) = mine["queues"]
     assert queue["oldest_waiting_seconds"] > 3600
-    counts = {"waiting": 2, "leased": 1, "backing_off": 1, "dead": 1, "parked_events": 1}
-    assert queue == {"erp": party.erp, "oldest_waiting_seconds": queue["oldest_waiting_seconds"], **counts}
+    counts = {"waiting": 2, "leased": 1, "backing_off": 1, "dead": 1, "parked_events": 1, "refused_events": 2}
+    measured = {name: queue[name] for name in ("oldest_waiting_seconds", "last_event_at")}
+    assert queue == {"erp": party.erp, **measured, **counts}
+    assert queue["last_event_at"] <= mine["counted_at"]
     theirs = await status(own, other.integration_key)
     assert theirs["orders"] == zeros | {"new": 3}
     assert [(each["erp"], each["waiting"], each["parked_events"]) for each in theirs["queues"]] == [(other.erp, 3, 0)]
+    assert "last_event_at" not in theirs["queues"][0]
     everything = await status(own, OPERATOR.key)
     assert everything["orders"] == zeros | {"new": 8, "acknowledged": 1, "shipped": 1}
     assert [(each["erp"], each["waiting"]) for each in everything["queues"]] == [(party.erp, 2), (other.erp, 3)]

@@ -47,4 +47,6 @@ def _queue(erp: str, queue: Queue, status: SyncStatus) -> status_pb.ErpQueue:
         **{state: queue.states[state] for state in STATES},
         oldest_waiting_seconds=int(age.total_seconds()),
         parked_events=queue.parked,
+        refused_events=queue.refused,
+        last_event_at=timestamp(queue.last_event_at),
     )

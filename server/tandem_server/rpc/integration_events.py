@@ -10,7 +10,7 @@ from typing import Any
 from tandem.integration.v1 import erp_event_pb2 as event_pb
 from tandem.integration.v1 import erp_event_requests_pb2 as request_pb
 from tandem.integration.v1.integration_service_pb2_grpc import IntegrationServiceServicer
-from tandem_proto.errors import TandemError
+from tandem_proto.errors import Aborted, AlreadyExists, TandemError, Unavailable
 from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
 from tandem_server.rpc import contents, erp_event_bodies, pages
@@ -55,7 +55,10 @@ class EventMethods(IntegrationServiceServicer):
             self._follow_up(tx, events, results)
             return results
 
-        return await self.database.write(unit)
+        try:
+            return await self.database.write(unit)
+        except (Aborted, AlreadyExists) as error:  # to the sender of a webhook, a conflict is that of its own event
+            raise Unavailable(str(error), reason=error.reason, retry_after=1) from error
 
     @reads
     async def ListErpEvents(

@@ -1,8 +1,8 @@
-"""Counts of what is where: orders, deliveries and parked updates, each by whose they are."""
+"""Counts of what is where: orders, deliveries and parked updates, and what webhooks came, each by whose they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, literal, select
 
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.dialects import by_index
-from tandem_server.storage.tables import deliveries, orders, status_updates
+from tandem_server.storage.tables import deliveries, erp_events, orders, status_updates
 
 COUNT = func.count().label("number")
 
@@ -21,14 +21,17 @@ class Counts(NamedTuple):
     """What there was at an instant, each row with its `number`.
 
     Orders by `source` and `status`. Deliveries that are not done by `erp`, `source` and `state` ("waiting", "leased",
-    "backing_off" or "dead"), with `since`: when the first of them became claimable. Parked updates by `erp`. And every
-    ERP that ever was to get an order.
+    "backing_off" or "dead"), with `since`: when the first of them became claimable. By ERP: how many
+    updates are parked and how many events refused, and when the last event came. And every ERP that ever was to get an
+    order.
     """
 
     at: datetime
     orders: Rows
     deliveries: Rows
-    parked: Rows
+    parked: Mapping[str, int]
+    refused: Mapping[str, int]
+    last_events: Mapping[str, datetime]
     erps: Sequence[str]
 
 
@@ -36,7 +39,8 @@ async def count(tx: Transaction) -> Counts:
     """Count; only what is not done yet is read row by row."""
     erps = await _erps(tx)
     undone = [*await _open(tx, erps), *await _dead(tx)]
-    return Counts(await tx.now(), await _orders(tx), undone, await _parked(tx), erps)
+    events = await _refused(tx), await _last_events(tx)
+    return Counts(await tx.now(), await _orders(tx), undone, await _parked(tx), *events, erps)
 
 
 async def _orders(tx: Transaction) -> Rows:
@@ -66,10 +70,23 @@ async def _dead(tx: Transaction) -> Rows:
     return await tx.rows(query.group_by(columns.erp, orders.c.source))
 
 
-async def _parked(tx: Transaction) -> Rows:
+async def _parked(tx: Transaction) -> dict[str, int]:
     columns = status_updates.c
     query = select(columns.erp, COUNT).where(columns.order_id.is_(None))
-    return await tx.rows(by_index(query, status_updates, "ix_status_updates_order").group_by(columns.erp))
+    rows = await tx.rows(by_index(query, status_updates, "ix_status_updates_order").group_by(columns.erp))
+    return {row.erp: row.number for row in rows}
+
+
+async def _refused(tx: Transaction) -> dict[str, int]:
+    query = select(erp_events.c.erp, COUNT).where(erp_events.c.outcome.in_(["REFUSED", "INVALID"]))
+    rows = await tx.rows(by_index(query, erp_events, "ix_erp_events_outcome").group_by(erp_events.c.erp))
+    return {row.erp: row.number for row in rows}
+
+
+async def _last_events(tx: Transaction) -> dict[str, datetime]:
+    query = select(erp_events.c.erp, func.max(erp_events.c.received_at).label("received_at"))
+    rows = await tx.rows(by_index(query, erp_events, "ix_erp_events_erp").group_by(erp_events.c.erp))
+    return {row.erp: row.received_at for row in rows}
 
 
 def _state(now: datetime) -> ColumnElement[str]:

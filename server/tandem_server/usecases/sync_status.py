@@ -20,11 +20,16 @@ SECONDS = 10.0
 
 @dataclass
 class Queue:
-    """What one ERP still has to learn: how many deliveries are in each state, and since when the oldest waits."""
+    """What one ERP still has to learn: how many deliveries are in each state, and since when the oldest waits.
+
+    And what it told that has not had its effect: `parked` updates, and `refused` events; `last_event_at` is its last.
+    """
 
     states: Counter[str] = field(default_factory=Counter)
     waiting_since: datetime | None = None
     parked: int = 0
+    refused: int = 0
+    last_event_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,13 @@ class StatusBoard:
         return self._seen_by(principal, self._counts)
 
     def _seen_by(self, principal: Principal, counts: stored.Counts) -> SyncStatus:
-        queues = {erp: Queue() for erp in sorted(self._erps(principal, counts))}
+        queues = {erp: _queue(erp, counts) for erp in sorted(self._erps(principal, counts))}
         for row in counts.deliveries:
             if _belongs(row, principal):
-                queue = queues.setdefault(row.erp, Queue())
+                queue = queues.setdefault(row.erp, _queue(row.erp, counts))
                 queue.states[row.state] += row.number
                 if row.state == "waiting":
                     queue.waiting_since = min(queue.waiting_since or row.since, row.since)
-        for row in counts.parked:
-            if row.erp in queues:
-                queues[row.erp].parked = row.number
         told: Counter[str] = Counter()
         for row in counts.orders:
             told[row.status] += row.number if _belongs(row, principal) else 0
@@ -75,6 +77,12 @@ class StatusBoard:
         if principal.source is None:
             return {*counts.erps}
         return {erp} if (erp := self._routes.erp_of(principal.source)) else set()
+
+
+def _queue(erp: str, counts: stored.Counts) -> Queue:
+    """Return the queue of *erp* without its deliveries."""
+    parked, refused = counts.parked.get(erp, 0), counts.refused.get(erp, 0)
+    return Queue(parked=parked, refused=refused, last_event_at=counts.last_events.get(erp))
 
 
 def _belongs(row: Any, principal: Principal) -> bool:

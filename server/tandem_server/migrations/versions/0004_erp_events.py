@@ -31,7 +31,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         **TABLE_OPTIONS,
     )
+    op.create_index("ix_erp_events_erp", "erp_events", ["erp", "received_at"])
     op.create_index("ix_erp_events_order", "erp_events", ["order_id", "id"])
-    op.create_index("ix_erp_events_outcome", "erp_events", ["outcome", "id"])
+    op.create_index("ix_erp_events_outcome", "erp_events", ["outcome", "erp", "id"])
     op.create_index("ix_erp_events_received", "erp_events", ["received_at", "outcome"])
     op.create_index("uq_erp_events_event", "erp_events", ["event_id", "erp"], unique=True)
