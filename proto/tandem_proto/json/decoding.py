@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from tandem_proto.errors import Findings, InvalidArgument
 from tandem_proto.json import values
+from tandem_proto.lists import most_items, too_many
 
 Fill = Callable[[Any, Any, str, Findings], None]
 """Puts JSON into a message: fill(message, what JSON held, path, findings)."""
@@ -98,11 +99,11 @@ def _fill_scalar(field: FieldDescriptor) -> Fill:
 
 
 def _fill_scalars(field: FieldDescriptor) -> Fill:
-    name, read = field.name, values.reader(field)
+    name, read, items = field.name, values.reader(field), _items(field)
 
     def fill(message: Any, value: Any, path: str, findings: Findings) -> None:
         target = getattr(message, name)
-        for position, item in _items(value, path, findings):
+        for position, item in items(value, path, findings):
             try:
                 target.append(read(item))
             except ValueError as error:
@@ -121,22 +122,25 @@ def _fill_message(field: FieldDescriptor, kind: Descriptor) -> Fill:
 
 
 def _fill_messages(field: FieldDescriptor, kind: Descriptor) -> Fill:
-    name, into = field.name, _into(kind)
+    name, into, items = field.name, _into(kind), _items(field)
 
     def fill(message: Any, value: Any, path: str, findings: Findings) -> None:
         target = getattr(message, name)
-        for position, item in _items(value, path, findings):
+        for position, item in items(value, path, findings):
             into(target.add(), item, position, findings)
 
     return fill
 
 
 def _fill_map(field: FieldDescriptor) -> Fill:
-    name, read = field.name, values.reader(values.held_by_map(field))
+    name, read, most = field.name, values.reader(values.held_by_map(field)), most_items(field)
 
     def fill(message: Any, value: Any, path: str, findings: Findings) -> None:
         if type(value) is not dict:
             findings.add(path, "must be an object")
+            return
+        if len(value) > most:
+            findings.add(path, too_many(field))
             return
         target = getattr(message, name)
         for key, item in value.items():
@@ -172,10 +176,18 @@ def _into_well_known(read: values.Reader) -> Fill:
     return fill
 
 
-def _items(value: Any, path: str, findings: Findings) -> Iterator[tuple[str, Any]]:
-    """Return the items of a JSON array, each with its path."""
-    if type(value) is not list:
-        findings.add(path, "must be an array")
-        return
-    for index, item in enumerate(value):
-        yield f"{path}[{index}]", item
+def _items(field: FieldDescriptor) -> Callable[[Any, str, Findings], Iterator[tuple[str, Any]]]:
+    """Return what gives the items of a JSON array for *field*, each with its path, if there are not too many."""
+    most = most_items(field)
+
+    def items(value: Any, path: str, findings: Findings) -> Iterator[tuple[str, Any]]:
+        if type(value) is not list:
+            findings.add(path, "must be an array")
+            return
+        if len(value) > most:
+            findings.add(path, too_many(field))
+            return
+        for index, item in enumerate(value):
+            yield f"{path}[{index}]", item
+
+    return items

@@ -37,6 +37,18 @@ def masked_fields(request: Any) -> list[str]:
     return [field.name for field, _ in populated if not (has(field, OUTPUT_ONLY) or has(field, IMMUTABLE))]
 
 
+def only_masked(request: Any, resource: FieldDescriptor) -> Any:
+    """Return a copy of *request* in which its *resource* has no fields but those to change."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    kept = set(masked_fields(request))
+    part = getattr(copy, resource.name)
+    for field, _ in part.ListFields():
+        if field.name not in kept:
+            part.ClearField(field.name)
+    return copy
+
+
 def check_mask(request: Any, resource: FieldDescriptor) -> Iterator[FieldViolation]:
     """Yield what is wrong with the mask of *request*: unknown fields, and fields that nobody can change."""
     assert resource.message_type is not None
