@@ -21,6 +21,8 @@ from tandem_server.rpc.crm import CrmService
 from tandem_server.rpc.erp import ErpService
 from tandem_server.rpc.guards import Guarded
 from tandem_server.rpc.integration import IntegrationService
+from tandem_server.rpc.limits import Allowance, Limits
+from tandem_server.rpc.transport import Connections
 from tandem_server.settings import Settings
 from tandem_server.storage.checks import check
 from tandem_server.storage.database import Database
@@ -31,18 +33,6 @@ from tandem_server.usecases.sync_status import StatusBoard
 from tandem_server.usecases.webhook_secrets import WebhookSecrets
 
 log = logging.getLogger(__name__)
-
-CHANNEL_OPTIONS = [
-    ("grpc.max_receive_message_length", 4 << 20),
-    ("grpc.max_send_message_length", 16 << 20),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.max_connection_age_ms", 3_600_000),
-    ("grpc.max_connection_age_grace_ms", 60_000),
-    ("grpc.so_reuseport", 0),
-]
 
 
 class Server:
@@ -58,8 +48,11 @@ class Server:
         self._keys = KeyRing(self._database, settings.key_cache_seconds)
         self._housekeeping = Housekeeping(self._database, self._keys)
         self._health = health.aio.HealthServicer()
-        guarded = Guarded(self._keys, WebhookSecrets(settings.webhook_secrets_file))
-        self._server = grpc.aio.server(interceptors=[guarded], options=CHANNEL_OPTIONS)
+        allowance = Allowance(settings.key_requests_per_second, settings.key_calls, settings.key_streams)
+        secrets = WebhookSecrets(settings.webhook_secrets_file)
+        guarded = Guarded(self._keys, secrets, Limits(allowance), settings.grpc_call_seconds)
+        connections = Connections(settings.grpc_connections, settings.grpc_message_bytes)
+        self._server = grpc.aio.server(interceptors=[guarded], options=connections.options())
         crm = CrmService(self._database, routes, self._dispatcher.wake)
         erp = ErpService(self._database, self._dispatcher, self._housekeeping, routes, settings.max_attempts)
         board = StatusBoard(self._database, routes)

@@ -12,7 +12,7 @@ from tandem.erp.v1.delivery_requests_pb2 import PullOrdersRequest, PullOrdersRes
 from tandem.erp.v1.erp_service_pb2_grpc import ErpServiceStub
 from tandem_client.caller import Caller
 from tandem_client.delivery import Delivery, Desk
-from tandem_proto.errors import Unavailable
+from tandem_proto.errors import ResourceExhausted, Unavailable
 
 SILENCE_SECONDS = 45.0
 """A stream without a message for so long is dead: an empty one comes every 15 seconds."""
@@ -53,7 +53,7 @@ class Deliveries:
                     return
             except TimeoutError:
                 pass
-            except Unavailable as failure:
+            except (Unavailable, ResourceExhausted) as failure:
                 at_least = failure.retry_after or 0.0
             if time.monotonic() - started > LONGEST_PAUSE:
                 pause = FIRST_PAUSE

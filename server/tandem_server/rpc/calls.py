@@ -28,9 +28,13 @@ SLOT: ContextVar[Slot | None] = ContextVar("SLOT", default=None)
 """Where the reply to the current call is kept, if its caller sent an idempotency key; the guard sets it."""
 
 
+HTTP_HEADER = "tandem-http-"
+"""Metadata with this prefix becomes an HTTP header of the gateway's reply."""
+
+
 def set_header(name: str, value: str) -> None:
     """Make the gateway's reply to the current call carry the HTTP header *name*."""
-    HEADERS.get()[f"tandem-http-{name}"] = value
+    HEADERS.get()[f"{HTTP_HEADER}{name}"] = value
 
 
 class HasDatabase(Protocol):

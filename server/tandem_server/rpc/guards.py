@@ -1,4 +1,4 @@
-"""What surrounds every call, of any kind: telemetry ▸ errors ▸ authentication ▸ validation ▸ idempotency."""
+"""What surrounds every call, of any kind: telemetry ▸ errors ▸ authentication ▸ limits ▸ validation ▸ idempotency."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from typing import Any
 import grpc
 
 from tandem_proto.catalogue import Method, methods
-from tandem_proto.errors import Internal, TandemError
+from tandem_proto.errors import DeadlineExceeded, Internal, TandemError
 from tandem_proto.status import METADATA_KEY, short_message, to_status
 from tandem_server.domain.principals import Caller
 from tandem_server.rpc.authentication import Watch, authenticate, authorize, verify
-from tandem_server.rpc.calls import CALLER, HEADERS, SLOT, Context
+from tandem_server.rpc.calls import CALLER, HEADERS, HTTP_HEADER, SLOT, Context
 from tandem_server.rpc.idempotency import METADATA as IDEMPOTENCY_KEY
 from tandem_server.rpc.idempotency import slot_of
-from tandem_server.rpc.validation import validate
+from tandem_server.rpc.limits import Limits, Share
+from tandem_server.rpc.validation import parsed, validate
 from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.webhook_secrets import WebhookSecrets
 
@@ -40,7 +41,10 @@ OPEN_SERVICES = ("/grpc.health.v1.Health/",)
 
 @dataclass
 class Call:
-    """One call on its way through the guards; `code` is what the caller sees at its end."""
+    """One call on its way through the guards; `code` is what the caller sees at its end.
+
+    `headers` is what the method has its reply say; `share` what the caller has of this process, once that is known.
+    """
 
     path: str
     method: Method | None
@@ -49,6 +53,18 @@ class Call:
     request_id: str
     code: str = "OK"
     headers: dict[str, str] = field(default_factory=dict)
+    share: Share | None = None
+
+    def parse(self) -> None:
+        """Make a message of the request's bytes, once. Raises InvalidArgument where they are none."""
+        if self.method is not None and isinstance(self.request, bytes):
+            self.request = parsed(self.method, self.request)
+
+    @property
+    def trailing(self) -> tuple[tuple[str, str], ...]:
+        """The metadata that ends the call."""
+        limits = self.share.headers.items() if self.share else ()
+        return (*self.headers.items(), *((f"{HTTP_HEADER}{name}", value) for name, value in limits))
 
     def metadata(self, name: str) -> str | None:
         """Return the value that the caller sent under *name*, None where there is none."""
@@ -92,7 +108,7 @@ async def _abort(call: Call, error: TandemError) -> None:
     call.code = error.code
     details = to_status(error).SerializeToString()
     pushback = {} if error.retry_after is None else {PUSHBACK: str(round(error.retry_after * 1000))}
-    sent = ((METADATA_KEY, details), *pushback.items(), *call.headers.items())
+    sent = ((METADATA_KEY, details), *pushback.items(), *call.trailing)
     await call.context.abort(grpc.StatusCode[error.code], short_message(error), sent)
 
 
@@ -102,6 +118,7 @@ def authentication(keys: KeyRing, secrets: WebhookSecrets) -> Guard:
     @asynccontextmanager
     async def guard(call: Call) -> AsyncIterator[None]:
         if call.method is not None and call.method.signed:
+            call.parse()  # the signature is in the message
             principal = verify(secrets, call.request)
         else:
             principal = await authenticate(keys, call.metadata("authorization"))
@@ -117,6 +134,7 @@ def authentication(keys: KeyRing, secrets: WebhookSecrets) -> Guard:
 async def validation(call: Call) -> AsyncIterator[None]:
     """Refuse a request that breaks the contract's rules; requests of a stream are checked as they come."""
     if call.method is not None and not call.method.descriptor.client_streaming:
+        call.parse()
         validate(call.request)
     yield
 
@@ -130,13 +148,34 @@ async def idempotency(call: Call) -> AsyncIterator[None]:
     yield
 
 
-class Guarded(grpc.aio.ServerInterceptor):
-    """Runs every call inside the guards; callers are known by their *keys*, or by what they sign with *secrets*."""
+def limited(limits: Limits, call_seconds: float) -> Guard:
+    """Return the guard that keeps every principal within *limits*, and a unary call within *call_seconds*."""
 
-    def __init__(self, keys: KeyRing, secrets: WebhookSecrets) -> None:
+    @asynccontextmanager
+    async def guard(call: Call) -> AsyncIterator[None]:
+        streaming = call.method is None or not call.method.unary
+        principal = CALLER.get().principal
+        call.share = limits.share(principal.key_id or principal.name)
+        with call.share.admit(streaming=streaming):
+            try:
+                async with asyncio.timeout(None if streaming else call_seconds):
+                    yield
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"the call took longer than {call_seconds:g} s: outcome unknown") from error
+
+    return guard
+
+
+class Guarded(grpc.aio.ServerInterceptor):
+    """Runs every call inside the guards; callers are known by their *keys*, or by what they sign with *secrets*.
+
+    *limits* and *call_seconds* are as in `limited`.
+    """
+
+    def __init__(self, keys: KeyRing, secrets: WebhookSecrets, limits: Limits, call_seconds: float) -> None:
         self._keys = keys
-        outermost_first = (telemetry, errors, authentication(keys, secrets), validation, idempotency)
-        self._guards: tuple[Guard, ...] = outermost_first
+        before = telemetry, errors, authentication(keys, secrets), limited(limits, call_seconds)
+        self._guards: tuple[Guard, ...] = (*before, validation, idempotency)
         self._methods = {method.path: method for method in methods()}
 
     async def intercept_service(
@@ -158,9 +197,9 @@ class Guarded(grpc.aio.ServerInterceptor):
             async with AsyncExitStack() as stack:
                 for guard in self._guards:
                     await stack.enter_async_context(guard(call))
-                replying = body(request, context)
+                replying = body(call.request, context)
                 response = await (self._watch(call).over(replying) if upload else replying)
-                context.set_trailing_metadata(tuple(call.headers.items()))
+                context.set_trailing_metadata(call.trailing)
                 return response
 
         return guarded
@@ -171,7 +210,7 @@ class Guarded(grpc.aio.ServerInterceptor):
             async with AsyncExitStack() as stack:
                 for guard in self._guards:
                     await stack.enter_async_context(guard(call))
-                async for response in self._watch(call).over_each(body(request, context)):
+                async for response in self._watch(call).over_each(body(call.request, context)):
                     yield response
 
         return guarded
@@ -190,4 +229,6 @@ def _rewrapped(handler: Any, wrap: Callable[[Any], Any]) -> Any:
     sides = {True: "stream", False: "unary"}
     kind = f"{sides[handler.request_streaming]}_{sides[handler.response_streaming]}"
     factory = getattr(grpc, f"{kind}_rpc_method_handler")
-    return factory(wrap(getattr(handler, kind)), handler.request_deserializer, handler.response_serializer)
+    # A single request is parsed by the guards: nobody's bytes cost anything before it is known whose they are.
+    deserializer = handler.request_deserializer if handler.request_streaming else None
+    return factory(wrap(getattr(handler, kind)), deserializer, handler.response_serializer)
