@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from tandem_gateway import calls, health, webhooks
+from tandem_gateway.body import Bodies
 from tandem_gateway.channel import open_channel
 from tandem_gateway.edge import Edge
 from tandem_gateway.server import Server
@@ -29,7 +30,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     """
     host, port = settings.listen_address
     async with open_channel(settings) as channel:
-        routes = Routes([route for part in (calls, webhooks, health) for route in part.routes(channel, settings)])
+        bodies = Bodies(settings)
+        with_bodies = (route for part in (calls, webhooks) for route in part.routes(channel, bodies, settings))
+        routes = Routes([*with_bodies, *health.routes(channel, settings)])
         # aiohttp waits so long for a handler, and then once more after telling it to end.
         runner = web.ServerRunner(Server(Edge(routes), settings), shutdown_timeout=settings.http_grace_seconds / 2)
         await runner.setup()

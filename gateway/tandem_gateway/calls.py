@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import grpc
 from aiohttp import web
 from google.protobuf.message import Message
 
-from tandem_gateway.body import read_body
+from tandem_gateway.body import Bodies
 from tandem_gateway.forwarding import REQUEST_ID, Metadata, to_headers, with_key
 from tandem_gateway.settings import Settings
 from tandem_gateway.transcoding.negotiation import takes_gzip
@@ -55,17 +55,19 @@ class Binding:
     method: Method
     reader: RequestReader
     writer: ResponseWriter
-    settings: Settings
+    bodies: Bodies
+    timeout: float
 
-    async def request(self, exchange: Exchange) -> Message:
-        """Return the request message; raises InvalidArgument and the errors of `read_body`."""
-        body = await read_body(exchange.http, self.settings)
+    @asynccontextmanager
+    async def request(self, exchange: Exchange) -> AsyncIterator[Message]:
+        """Give the request message; raises InvalidArgument and the errors of `Bodies.read_json`."""
         headers = exchange.http.headers
-        told = Incoming(exchange.variables, exchange.query, body, headers.get("If-Match"), headers.get("Accept"))
-        return self.reader.read(told)
+        async with self.bodies.read_json(exchange.http) as body:
+            told = Incoming(exchange.variables, exchange.query, body, headers.get("If-Match"), headers.get("Accept"))
+            yield self.reader.read(told)
 
 
-def routes(channel: grpc.aio.Channel, settings: Settings) -> Iterator[Route[Endpoint]]:
+def routes(channel: grpc.aio.Channel, bodies: Bodies, settings: Settings) -> Iterator[Route[Endpoint]]:
     """Return the routes of all methods but signed ones; raises ValueError or TypeError for a bad rule."""
     for method in methods():
         if method.signed:  # their raw bytes are what counts: see `webhooks`
@@ -76,19 +78,19 @@ def routes(channel: grpc.aio.Channel, settings: Settings) -> Iterator[Route[Endp
             pattern = str(rule.WhichOneof("pattern"))
             verb, template = pattern.upper(), Template(getattr(rule, pattern))
             reader = RequestReader(method, rule, verb, template)
-            binding = Binding(method, reader, ResponseWriter(method, rule), settings)
+            binding = Binding(method, reader, ResponseWriter(method, rule), bodies, settings.http_call_seconds)
             answer = _unary(channel, binding) if method.unary else _stream(channel, binding)
             yield Route(verb, template, Endpoint(answer, str(rule.body)))
 
 
 def _unary(channel: grpc.aio.Channel, binding: Binding) -> Answer:
-    method, timeout = binding.method, binding.settings.http_call_seconds
+    method = binding.method
     call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
 
     async def answer(exchange: Exchange) -> web.StreamResponse:
-        request = await binding.request(exchange)
-        running = call(request, metadata=with_key(exchange.metadata, method), timeout=timeout)
-        message = await running
+        async with binding.request(exchange) as request:
+            running = call(request, metadata=with_key(exchange.metadata, method), timeout=binding.timeout)
+            message = await running
         headers = to_headers(await running.initial_metadata(), await running.trailing_metadata())
         return binding.writer.response(message, exchange.path, headers)
 
@@ -100,8 +102,8 @@ def _stream(channel: grpc.aio.Channel, binding: Binding) -> Answer:
     call = channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
 
     async def answer(exchange: Exchange) -> web.StreamResponse:
-        request = await binding.request(exchange)
-        running = call(request, metadata=exchange.metadata)
+        async with binding.request(exchange) as request:
+            running = call(request, metadata=exchange.metadata)
         try:
             message = await running.read()  # the status line waits for it: until here an error has a status of its own
             headers = to_headers(await running.initial_metadata()) | {REQUEST_ID: exchange.request_id}

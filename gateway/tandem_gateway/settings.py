@@ -21,9 +21,18 @@ class Settings(BaseSettings):
     )
     grpc: str = Field(default="127.0.0.1:50051", description="host:port of the server to call")
     http_body_bytes: int = Field(default=4 << 20, gt=0, description="largest body of a request")
+    http_buffer_bytes: int = Field(
+        default=256 << 20, ge=0, description="what all bodies may take together, 64 KiB of each not counted"
+    )
     http_read_seconds: float = Field(default=20, gt=0, description="time for a body to arrive")
     http_idle_seconds: float = Field(
         default=30, gt=0, description="time for a request's head to arrive, and for a connection to stay idle"
+    )
+    http_write_seconds: float = Field(
+        default=60, gt=0, description="time for a client to take more of a reply, once it is behind"
+    )
+    http_connections: int = Field(
+        default=1000, ge=1, description="connections at most; above it, the one idle for longest makes room"
     )
     http_grace_seconds: float = Field(default=8, ge=0, description="time for running requests to end at a stop")
     http_call_seconds: float = Field(default=35, gt=0, description="deadline of a call; above the longest long poll")

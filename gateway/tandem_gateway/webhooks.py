@@ -9,7 +9,7 @@ from aiohttp import web
 from buf.validate import validate_pb2
 from google.protobuf.message import Message
 
-from tandem_gateway.body import read_raw
+from tandem_gateway.body import Bodies
 from tandem_gateway.calls import Endpoint, Exchange
 from tandem_gateway.forwarding import to_headers
 from tandem_gateway.settings import Settings
@@ -22,14 +22,14 @@ SIGNED = {name: name.replace("_", "-") for name in ("webhook_id", "webhook_times
 """The headers of Standard Webhooks, by the fields of a signed request that take them."""
 
 
-def routes(channel: grpc.aio.Channel, settings: Settings) -> Iterator[Route[Endpoint]]:
+def routes(channel: grpc.aio.Channel, bodies: Bodies, settings: Settings) -> Iterator[Route[Endpoint]]:
     """Return the routes of the methods whose requests are signed."""
     for method in methods():
         if method.signed:
-            yield _route(channel, settings, method)
+            yield _route(channel, bodies, settings, method)
 
 
-def _route(channel: grpc.aio.Channel, settings: Settings, method: Method) -> Route[Endpoint]:
+def _route(channel: grpc.aio.Channel, bodies: Bodies, settings: Settings, method: Method) -> Route[Endpoint]:
     (rule,) = method.http
     rules = method.request.DESCRIPTOR.fields_by_name[rule.body].GetOptions().Extensions[validate_pb2.field]
     limit = min(rules.bytes.max_len, settings.http_body_bytes)
@@ -37,10 +37,10 @@ def _route(channel: grpc.aio.Channel, settings: Settings, method: Method) -> Rou
     call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
 
     async def answer(exchange: Exchange) -> web.StreamResponse:
-        body = await read_raw(exchange.http, settings, limit)
-        request = _request(method, exchange, {rule.body: body})
-        running = call(request, metadata=exchange.metadata, timeout=settings.http_call_seconds)
-        message = await running
+        async with bodies.read(exchange.http, limit) as body:
+            request = _request(method, exchange, {rule.body: body})
+            running = call(request, metadata=exchange.metadata, timeout=settings.http_call_seconds)
+            message = await running
         headers = to_headers(await running.initial_metadata(), await running.trailing_metadata())
         return writer.response(message, exchange.path, headers)
 

@@ -14,3 +14,19 @@ def stacks(stack: Stack, make_stack: Callable[..., Stack], database: str) -> lis
     if database == "sqlite":
         return [stack, stack]
     return [stack, make_stack(stack.environment["TANDEM_DATABASE_URL"])]
+
+
+CONNECTIONS, IDLE_SECONDS, WRITE_SECONDS, BUFFER_BYTES = 100, 2, 2, 16 << 20
+
+
+@pytest.fixture(scope="session")
+def narrow(make_database: Callable[[str], str], make_stack: Callable[..., Stack]) -> Stack:
+    """A stack whose limits are soon reached."""
+    return make_stack(
+        make_database("sqlite"),
+        http_connections=str(CONNECTIONS),
+        grpc_connections=str(CONNECTIONS),
+        http_idle_seconds=str(IDLE_SECONDS),
+        http_write_seconds=str(WRITE_SECONDS),
+        http_buffer_bytes=str(BUFFER_BYTES),
+    )
