@@ -29,12 +29,14 @@ from benchmarks.report import as_json, facts, show
 from benchmarks.results import Line
 from benchmarks.sites import Options, say
 from benchmarks.statements import statements
+from benchmarks.twins import twins
 
 FIGURES: dict[str, Callable[[Options], Iterator[Line]]] = {
     "backlog": backlog,
     "lists": lists,
     "pushes": pushes,
     "idle-streams": idle_streams,
+    "twins": twins,
     "creates": creates,
     "statements": statements,
     "growth": growth,

@@ -45,7 +45,7 @@ async def pull(place: Place, batch: int) -> Reading:
     async with place.channel() as channel, asyncio.TaskGroup() as group:
         stub, metadata = ErpServiceStub(channel), (("authorization", f"Bearer {place.erp_key}"),)
         request = pb.PullOrdersRequest(
-            worker="bench", batch_size=batch, max_outstanding=2 * batch, lease_seconds=120, until_empty=True
+            worker="bench", batch_size=batch, max_outstanding=4 * batch, lease_seconds=120, until_empty=True
         )
 
         async def acknowledge(deliveries: Iterable[Delivery]) -> None:

@@ -74,7 +74,7 @@ async def slowest_read(crm: Tandem, customer: Customer, until: float) -> float:
     return slowest
 
 
-async def test_200_connections_with_one_key_make_one_change(party: Party) -> None:
+async def test_promise_14_200_connections_with_one_key_make_one_change(party: Party) -> None:
     async with party.crm() as crm, rest(party) as call:
         customer = await crm.customers.create(a_customer())
         path = f"/v1/customers/{customer.id}"
