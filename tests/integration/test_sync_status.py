@@ -60,12 +60,14 @@ async def one_of_each(party: Party) -> list[str]:
 
 
 async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -> None:
-    party, other = new_party(own), new_party(own)
+    party, other, orderless = (new_party(own) for _ in range(3))
     ids = await one_of_each(party)
     async with sending(party) as sender:
         nobody = {"id": "cus_01h455vb4pex5vsknk084sn02q", "erp_number": "K-1"}
         for event in ("e3", "e4"):
             assert await sender.outcome(event, "customer.linked", nobody) == "REFUSED NOT_FOUND"
+    async with sending(orderless) as sender:
+        assert await sender.outcome("e1", "lunch.served", {}) == "UNKNOWN_TYPE"
     change_database(
         own, f"UPDATE deliveries SET available_at = '2024-01-01 00:00:00.000000' WHERE order_id = '{ids[3]}'"
     )
@@ -86,7 +88,8 @@ async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -
     assert "last_event_at" not in theirs["queues"][0]
     everything = await status(own, OPERATOR.key)
     assert everything["orders"] == zeros | {"new": 8, "acknowledged": 1, "shipped": 1}
-    assert [(each["erp"], each["waiting"]) for each in everything["queues"]] == [(party.erp, 2), (other.erp, 3)]
+    waiting = {each["erp"]: each["waiting"] for each in everything["queues"]}
+    assert waiting == {party.erp: 2, other.erp: 3, orderless.erp: 0}
     stranger = await status(own, new_party(own).crm_key)
     assert stranger["orders"] == zeros
     async with party.crm() as crm:

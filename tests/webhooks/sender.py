@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,7 +44,8 @@ class Sender:
         return secrets_of(self.erp)[0]
 
     async def post(self, body: bytes | str, headers: dict[str, str], erp: str = "") -> Reply:
-        async with self.http.post(f"/v1/webhooks/erp/{erp or self.erp}", data=body, headers=headers) as reply:
+        raw = io.BytesIO(body.encode() if isinstance(body, str) else body)
+        async with self.http.post(f"/v1/webhooks/erp/{erp or self.erp}", data=raw, headers=headers) as reply:
             return reply.status, await reply.json(content_type=None)
 
     async def tell(self, event_id: str, what: str, data: Any, **more: Any) -> Reply:

@@ -191,3 +191,11 @@ async def test_a_body_that_is_no_object_is_400(sender: Sender, overseer: Tandem,
     assert (await sender.post(raw, webhooks.sign(sender.secret, "e1", raw)))[0] == 400
     (event,) = [event async for event in overseer.webhooks.list()]
     assert (event.outcome, event.body) == (ErpEventOutcome.ERP_EVENT_OUTCOME_INVALID, raw.decode())
+
+
+async def test_a_body_of_1_mib_passes_and_one_byte_more_does_not(sender: Sender) -> None:
+    frame = b'{"type":"lunch.served","menu":"%s"}'
+    whole = frame % (b"x" * ((1 << 20) - len(frame) + 2))
+    assert len(whole) == 1 << 20
+    for raw, expected in ((whole, 200), (whole + b" ", 413)):
+        assert (await sender.post(raw, webhooks.sign(sender.secret, "e1", raw)))[0] == expected

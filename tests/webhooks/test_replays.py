@@ -106,6 +106,8 @@ async def test_the_list_is_filtered_paged_and_sorted(sender: Sender, overseer: T
 async def test_a_page_ends_at_1_mib(sender: Sender, overseer: Tandem, party: Party) -> None:
     for each in range(4):
         await sender.tell(f"e{each}", "lunch.served", {"menu": "x" * 400_000})
+    assert len(await overseer.webhooks.replay([event.id for event in await listed(overseer)])) == 4
+    assert len(await overseer.webhooks.replay()) == 4
     async with aiohttp.ClientSession(party.stack.http) as http:
         headers = {"authorization": f"Bearer {party.operator_key}"}
         async with http.get("/v1/erp-events", headers=headers) as reply:

@@ -79,8 +79,10 @@ class EventMethods(IntegrationServiceServicer):
         self, request: request_pb.ReplayErpEventsRequest, tx: Transaction, caller: Caller
     ) -> request_pb.ReplayErpEventsResponse:
         if request.ids:
-            found = await stored_events.by_ids(tx, self._erp(caller), request.ids)
-            results = [await self._replay(tx, caller, each, found.get(each)) for each in request.ids]
+            results = []
+            for each in request.ids:  # bodies of a hundred events are not held at once
+                found = await stored_events.by_ids(tx, self._erp(caller), [each])
+                results.append(await self._replay(tx, caller, each, found.get(each)))
             return request_pb.ReplayErpEventsResponse(results=results)
         rows, more = await stored_events.page(
             tx,

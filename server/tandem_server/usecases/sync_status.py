@@ -75,7 +75,7 @@ class StatusBoard:
 
     def _erps(self, principal: Principal, counts: stored.Counts) -> set[str]:
         if principal.source is None:
-            return {*counts.erps}
+            return {*counts.erps, *counts.parked, *counts.last_events}
         return {erp} if (erp := self._routes.erp_of(principal.source)) else set()
 
 
