@@ -108,11 +108,12 @@ def _stream(channel: grpc.aio.Channel, binding: Binding) -> Answer:
             message = await running.read()  # the status line waits for it: until here an error has a status of its own
             headers = to_headers(await running.initial_metadata()) | {REQUEST_ID: exchange.request_id}
             reply = web.StreamResponse(headers=headers | {"Content-Type": binding.writer.content_type(message)})
-            if binding.writer.raw and takes_gzip(exchange.http.headers.get("Accept-Encoding", "")):
+            has_body = exchange.http.method != "HEAD"
+            if has_body and binding.writer.raw and takes_gzip(exchange.http.headers.get("Accept-Encoding", "")):
                 reply.enable_compression(web.ContentCoding.gzip)
             await reply.prepare(exchange.http)
             with _broken_unless_whole(exchange.http):
-                while isinstance(message, Message) and exchange.http.method != "HEAD":  # and not grpc.aio.EOF
+                while has_body and isinstance(message, Message):  # and not grpc.aio.EOF
                     await reply.write(binding.writer.chunk(message))
                     message = await running.read()
         finally:

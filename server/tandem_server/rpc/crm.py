@@ -8,9 +8,9 @@ from tandem_server.domain.principals import Caller
 from tandem_server.rpc import contents, messages, pages
 from tandem_server.rpc.calls import reads, set_header, writes
 from tandem_server.rpc.crm_orders import OrderMethods, tell_replay
+from tandem_server.rpc.filters import customer_filters
 from tandem_server.rpc.masks import masked_fields
 from tandem_server.storage import customers as stored_customers
-from tandem_server.storage.customers import CustomerFilters
 from tandem_server.storage.database import Transaction
 from tandem_server.usecases import customers
 
@@ -43,17 +43,9 @@ class CrmService(OrderMethods):
     async def ListCustomers(
         self, request: customer_pb.ListCustomersRequest, tx: Transaction, caller: Caller
     ) -> customer_pb.ListCustomersResponse:
-        filters = CustomerFilters(
-            source=caller.principal.source,
-            email=request.email,
-            external_id=request.external_id,
-            erp_number=request.erp_number,
-            updated_after=contents.instant_of(request, "updated_after"),
-            updated_before=contents.instant_of(request, "updated_before"),
-        )
         rows, more = await stored_customers.page(
             tx,
-            filters,
+            customer_filters(request, caller.principal),
             after_id=pages.start_of(request),
             newest_first=request.order_by.endswith(" desc"),
             limit=pages.size_of(request),

@@ -9,17 +9,17 @@ from tandem.crm.v1 import order_event_requests_pb2 as event_pb
 from tandem.crm.v1 import order_requests_pb2 as order_pb
 from tandem.crm.v1.crm_service_pb2_grpc import CrmServiceServicer
 from tandem.crm.v1.order_pb2 import Order
-from tandem.crm.v1.order_progress_pb2 import OrderStatus
 from tandem_proto.errors import FieldViolation, InvalidArgument, NotFound, TandemError
 from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
 from tandem_server.rpc import contents, messages, pages, timeline
 from tandem_server.rpc.calls import CALLER, SLOT, Context, reads, set_header, writes
+from tandem_server.rpc.filters import order_filters
 from tandem_server.rpc.masks import masked_fields
 from tandem_server.storage import events
 from tandem_server.storage import orders as stored_orders
 from tandem_server.storage.database import Database, Transaction
-from tandem_server.storage.orders import OrderFilters, StoredOrder
+from tandem_server.storage.orders import StoredOrder
 from tandem_server.usecases import amendments, cancellations, orders
 from tandem_server.usecases.grouping import Grouping
 
@@ -115,7 +115,7 @@ class OrderMethods(CrmServiceServicer):
     ) -> order_pb.ListOrdersResponse:
         found, more = await stored_orders.page(
             tx,
-            _order_filters(request, caller),
+            order_filters(request, caller.principal),
             after_id=pages.start_of(request),
             newest_first=request.order_by.endswith(" desc"),
             limit=pages.size_of(request),
@@ -137,19 +137,6 @@ class OrderMethods(CrmServiceServicer):
         fitting, cut = pages.fitting([timeline.event(row) for row in rows])
         token = pages.token_after(request, str(fitting[-1].seq)) if more or cut else ""
         return event_pb.ListOrderEventsResponse(events=fitting, next_page_token=token)
-
-
-def _order_filters(request: order_pb.ListOrdersRequest, caller: Caller) -> OrderFilters:
-    return OrderFilters(
-        source=caller.principal.source,
-        statuses=[OrderStatus.Name(number).removeprefix("ORDER_STATUS_") for number in request.status],
-        customer_id=request.customer_id,
-        external_id=request.external_id,
-        created_after=contents.instant_of(request, "created_after"),
-        created_before=contents.instant_of(request, "created_before"),
-        updated_after=contents.instant_of(request, "updated_after"),
-        updated_before=contents.instant_of(request, "updated_before"),
-    )
 
 
 def _created(created: orders.Created) -> order_pb.CreateOrderResponse:

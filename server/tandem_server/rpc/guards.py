@@ -71,6 +71,12 @@ class Call:
         value = dict(self.context.invocation_metadata() or ()).get(name)
         return value if isinstance(value, str) else None
 
+    async def send_headers(self) -> None:
+        """Send `headers`, if there are any, ahead of the first response of a stream."""
+        if self.headers:
+            await self.context.send_initial_metadata(tuple(self.headers.items()))
+            self.headers.clear()
+
 
 Guard = Callable[[Call], AbstractAsyncContextManager[None]]
 
@@ -211,6 +217,7 @@ class Guarded(grpc.aio.ServerInterceptor):
                 for guard in self._guards:
                     await stack.enter_async_context(guard(call))
                 async for response in self._watch(call).over_each(body(call.request, context)):
+                    await call.send_headers()
                     yield response
 
         return guarded

@@ -6,6 +6,7 @@ from tandem.integration.v1 import sync_status_pb2 as status_pb
 from tandem_server.domain.routing import Routes
 from tandem_server.rpc.calls import CALLER, Context
 from tandem_server.rpc.integration_events import EventMethods
+from tandem_server.rpc.integration_exports import ExportMethods
 from tandem_server.rpc.messages import timestamp
 from tandem_server.storage.database import Database
 from tandem_server.usecases.dispatch import Dispatcher
@@ -15,7 +16,7 @@ from tandem_server.usecases.sync_status import Queue, StatusBoard, SyncStatus
 STATES = ("waiting", "leased", "backing_off", "dead")
 
 
-class IntegrationService(EventMethods):
+class IntegrationService(EventMethods, ExportMethods):
     """`tandem.integration.v1.IntegrationService`: what runs beside single calls."""
 
     def __init__(

@@ -70,7 +70,7 @@ async def page(
     tx: Transaction, filters: CustomerFilters, *, after_id: str, newest_first: bool, limit: int
 ) -> tuple[list[Any], bool]:
     """Return at most *limit* customers behind *after_id*, by id, and whether there are more."""
-    query = select(customers).where(*_conditions(filters))
+    query = select(customers).where(*conditions(filters))
     if after_id:
         query = query.where(customers.c.id < after_id if newest_first else customers.c.id > after_id)
     by_id = customers.c.id.desc() if newest_first else customers.c.id
@@ -104,12 +104,13 @@ def _of(source: str | None) -> list[ColumnElement[bool]]:
     return [] if source is None else [customers.c.source == source]
 
 
-def _conditions(filters: CustomerFilters) -> list[ColumnElement[bool]]:
-    conditions: list[tuple[Any, Column[Any], Callable[[Any, Any], Any]]] = [
+def conditions(filters: CustomerFilters) -> list[ColumnElement[bool]]:
+    """Return what customers fulfil that *filters* let through."""
+    given: list[tuple[Any, Column[Any], Callable[[Any, Any], Any]]] = [
         (email_key(filters.email), customers.c.email_key, eq),
         (filters.external_id, customers.c.external_id, eq),
         (filters.erp_number, customers.c.erp_number, eq),
         (filters.updated_after, customers.c.updated_at, gt),
         (filters.updated_before, customers.c.updated_at, lt),
     ]
-    return _of(filters.source) + [compare(column, value) for value, column, compare in conditions if value]
+    return _of(filters.source) + [compare(column, value) for value, column, compare in given if value]

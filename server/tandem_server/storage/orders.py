@@ -92,7 +92,7 @@ async def page(
 ) -> tuple[list[StoredOrder], bool]:
     """Return at most *limit* orders behind *after_id*, by id, and whether there are more; ends at 1 MiB."""
     query = select(orders, deliveries.c.bytes).join(deliveries, deliveries.c.order_id == orders.c.id)
-    query = query.where(*_conditions(filters))
+    query = query.where(*conditions(filters))
     if after_id:
         query = query.where(orders.c.id < after_id if newest_first else orders.c.id > after_id)
     by_id = orders.c.id.desc() if newest_first else orders.c.id
@@ -149,8 +149,9 @@ def _of(source: str | None) -> list[ColumnElement[bool]]:
     return [] if source is None else [orders.c.source == source]
 
 
-def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
-    conditions: list[tuple[Any, Column[Any], Callable[[Any, Any], Any]]] = [
+def conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
+    """Return what orders fulfil that *filters* let through."""
+    given: list[tuple[Any, Column[Any], Callable[[Any, Any], Any]]] = [
         (filters.statuses, orders.c.status, Column.in_),
         (filters.customer_id, orders.c.customer_id, eq),
         (filters.external_id, orders.c.external_id, eq),
@@ -159,7 +160,7 @@ def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
         (filters.updated_after, orders.c.updated_at, gt),
         (filters.updated_before, orders.c.updated_at, lt),
     ]
-    return _of(filters.source) + [compare(column, value) for value, column, compare in conditions if value]
+    return _of(filters.source) + [compare(column, value) for value, column, compare in given if value]
 
 
 def _fitting(sizes: Sequence[int]) -> int:

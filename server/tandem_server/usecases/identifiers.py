@@ -31,3 +31,8 @@ def new_key_id() -> str:
 def new_secret() -> str:
     """Return 160 random bits, in 32 small letters and digits (base32, RFC 4648)."""
     return b32encode(secrets.token_bytes(20)).decode().lower()
+
+
+def new_export_id() -> str:
+    """Return a fresh id of an export."""
+    return str(TypeID("exp"))

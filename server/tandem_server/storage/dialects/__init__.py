@@ -2,12 +2,14 @@
 
 from tandem_server.storage.dialects.connections import engine_options, prepare, watcher_options
 from tandem_server.storage.dialects.faults import Fault, fault_of, waited_in_vain
-from tandem_server.storage.dialects.sql import DatabaseClock, by_index
+from tandem_server.storage.dialects.sql import SEPARATOR, AllInOne, DatabaseClock, by_index
 from tandem_server.storage.dialects.types import BYTES, TABLE_OPTIONS, Exact, Instant, Json, ascii_text
 
 __all__ = [
     "BYTES",
+    "SEPARATOR",
     "TABLE_OPTIONS",
+    "AllInOne",
     "DatabaseClock",
     "Exact",
     "Fault",

@@ -3,6 +3,7 @@
 from tandem_server.storage.tables.customers import customers
 from tandem_server.storage.tables.deliveries import deliveries, order_events
 from tandem_server.storage.tables.erp_events import erp_events
+from tandem_server.storage.tables.exports import exports
 from tandem_server.storage.tables.idempotency import idempotency_keys
 from tandem_server.storage.tables.keys import keys
 from tandem_server.storage.tables.metadata import metadata
@@ -13,6 +14,7 @@ __all__ = [
     "customers",
     "deliveries",
     "erp_events",
+    "exports",
     "idempotency_keys",
     "keys",
     "metadata",
