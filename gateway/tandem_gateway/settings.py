@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tandem_proto.settings import TelemetrySettings
 
 
-class Settings(BaseSettings):
+class Settings(TelemetrySettings):
     """The gateway's settings, each read from the environment variable `TANDEM_<NAME>`.
 
     Raises pydantic.ValidationError for a value that does not fit.
     """
-
-    model_config = SettingsConfigDict(env_prefix="TANDEM_", frozen=True)
 
     http_listen: str = Field(
         default="127.0.0.1:8080",
@@ -46,5 +45,6 @@ class Settings(BaseSettings):
 
     def lines(self) -> list[str]:
         """Return every setting as a line that an environment file understands."""
-        fields = type(self).model_fields.items()
-        return [f"TANDEM_{name.upper()}={getattr(self, name)}  # {field.description}" for name, field in fields]
+        return [
+            f"{variable}={getattr(self, name)}  # {field.description}" for variable, name, field in self.variables()
+        ]

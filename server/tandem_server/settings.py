@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, computed_field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tandem_proto.settings import TelemetrySettings
 from tandem_server.domain.routing import Routes, parse_routes
 
 
-class Settings(BaseSettings):
+class Settings(TelemetrySettings):
     """What the server can be told, each as `TANDEM_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="TANDEM_", frozen=True)
 
     home: Path = Field(default=Path(".tandem"), description="folder of what Tandem keeps in files")
     database_url: str = Field(default="", description="SQLAlchemy URL; default: SQLite in TANDEM_HOME")
@@ -50,10 +48,7 @@ class Settings(BaseSettings):
     @classmethod
     def described(cls) -> list[tuple[str, str, str]]:
         """Return every setting as (name, default, meaning)."""
-        return [
-            (f"TANDEM_{name.upper()}", str(field.default), field.description or "")
-            for name, field in cls.model_fields.items()
-        ]
+        return [(variable, str(field.default), field.description or "") for variable, _, field in cls.variables()]
 
     def with_home(self) -> Self:
         """Return the settings after making sure that TANDEM_HOME is there."""

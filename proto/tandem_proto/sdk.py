@@ -1,0 +1,127 @@
+"""OpenTelemetry's SDK, as Tandem runs it: nothing that happens to a collector reaches a call, or delays an exit."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from tandem_proto.settings import TelemetrySettings
+
+log = logging.getLogger(__name__)
+
+EXPORTERS = {
+    "grpc": "opentelemetry.exporter.otlp.proto.grpc",
+    "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
+}
+FLUSH_SECONDS = 2.0
+"""How long an exit waits for a collector."""
+
+LOST = metrics.get_meter("tandem").create_counter(
+    "tandem.telemetry.lost_spans", unit="{span}", description="Spans that no collector got, by what was in the way."
+)
+
+
+@contextmanager
+def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iterator[None]:
+    """Collect what the block does and send it as *settings* say; *exposed* metrics are for Prometheus, too."""
+    resource = _resource(service)
+    ends: list[Callable[[], None]] = []
+    if protocol := settings.otlp("traces"):
+        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+        exporter = import_module(f"{EXPORTERS[protocol]}.trace_exporter").OTLPSpanExporter()
+        tracers.add_span_processor(BoundedProcessor(exporter, settings.span_queue))
+        trace.set_tracer_provider(tracers)
+        ends.append(tracers.shutdown)
+    if readers := list(_readers(settings, exposed=exposed)):
+        meters = MeterProvider(readers, resource, shutdown_on_exit=False)
+        metrics.set_meter_provider(meters)
+        ends.append(meters.shutdown)
+    try:
+        yield
+    finally:
+        _end(ends)
+
+
+class BoundedProcessor(BatchSpanProcessor):
+    """Hands spans over in batches, and counts those that are lost: more than *most* never wait."""
+
+    def __init__(self, exporter: SpanExporter, most: int) -> None:
+        self._handed_over = _Counting(exporter)
+        self._most = most
+        self._taken = 0
+        super().__init__(self._handed_over, max_queue_size=most)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue *span*, or drop it if the queue is full."""
+        if span.context is None or not span.context.trace_flags.sampled:
+            return
+        if self._taken - self._handed_over.spans >= self._most:
+            LOST.add(1, {"error.type": "queue_full"})
+            return
+        self._taken += 1
+        super().on_end(span)
+
+
+class _Counting(SpanExporter):
+    """An exporter that counts the `spans` it was given, and those that it could not deliver."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self.spans = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._exporter.export(spans)
+        finally:
+            self.spans += len(spans)
+            if result is not SpanExportResult.SUCCESS:
+                LOST.add(len(spans), {"error.type": "export_failed"})
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _readers(settings: TelemetrySettings, *, exposed: bool) -> Iterator[MetricReader]:
+    if protocol := settings.otlp("metrics"):
+        exporter = import_module(f"{EXPORTERS[protocol]}.metric_exporter").OTLPMetricExporter()
+        yield PeriodicExportingMetricReader(exporter)
+    if exposed:
+        yield PrometheusMetricReader(scope_info_enabled=False)
+
+
+def _resource(service: str) -> Resource:
+    """Return what all telemetry of this process says of it; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win."""
+    told = Resource.create({SERVICE_VERSION: version(service)})
+    named = not str(told.attributes[SERVICE_NAME]).startswith("unknown_service")
+    return told if named else told.merge(Resource({SERVICE_NAME: service}))
+
+
+def _end(ends: Sequence[Callable[[], Any]]) -> None:
+    """Run all *ends* at once and wait for them, but not long."""
+    threads = [threading.Thread(target=end, daemon=True) for end in ends]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + FLUSH_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in threads):
+        log.warning("the collector did not take the last of our telemetry in time")
