@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import sys
 
 import uvloop
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from tandem_gateway.app import serve
 from tandem_gateway.settings import Settings
+from tandem_proto import logs, telemetry
 
 
 def main() -> None:
@@ -29,9 +29,10 @@ def main() -> None:
         sys.stdout.writelines(f"{line}\n" for line in settings.lines())
         return
     gc.freeze()  # what lives as long as the process need not be looked at again and again
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.set_up(settings.log_format)
     try:
-        uvloop.run(serve(settings))
+        with telemetry.running(settings, "tandem-gateway"):
+            uvloop.run(serve(settings))
     except OSError as error:
         parser.exit(1, f"cannot serve on {settings.http_listen}: {error.strerror}\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -21,6 +21,7 @@ from tandem_gateway.transcoding.response import ResponseWriter
 from tandem_gateway.transcoding.routes import Route
 from tandem_gateway.transcoding.template import Template
 from tandem_proto.catalogue import Method, methods
+from tandem_proto.tracing import calling
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,10 @@ def _unary(channel: grpc.aio.Channel, binding: Binding) -> Answer:
 
     async def answer(exchange: Exchange) -> web.StreamResponse:
         async with binding.request(exchange) as request:
-            running = call(request, metadata=with_key(exchange.metadata, method), timeout=binding.timeout)
-            message = await running
+            with calling(method.path) as traced:
+                metadata = (*with_key(exchange.metadata, method), *traced.metadata.items())
+                running = call(request, metadata=metadata, timeout=binding.timeout)
+                message = await running
         headers = to_headers(await running.initial_metadata(), await running.trailing_metadata())
         return binding.writer.response(message, exchange.path, headers)
 
@@ -102,25 +105,33 @@ def _stream(channel: grpc.aio.Channel, binding: Binding) -> Answer:
     call = channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
 
     async def answer(exchange: Exchange) -> web.StreamResponse:
-        async with binding.request(exchange) as request:
-            running = call(request, metadata=exchange.metadata)
-        try:
-            message = await running.read()  # the status line waits for it: until here an error has a status of its own
-            headers = to_headers(await running.initial_metadata()) | {REQUEST_ID: exchange.request_id}
-            reply = web.StreamResponse(headers=headers | {"Content-Type": binding.writer.content_type(message)})
-            has_body = exchange.http.method != "HEAD"
-            if has_body and binding.writer.raw and takes_gzip(exchange.http.headers.get("Accept-Encoding", "")):
-                reply.enable_compression(web.ContentCoding.gzip)
-            await reply.prepare(exchange.http)
-            with _broken_unless_whole(exchange.http):
-                while has_body and isinstance(message, Message):  # and not grpc.aio.EOF
-                    await reply.write(binding.writer.chunk(message))
-                    message = await running.read()
-        finally:
-            running.cancel()
-        return reply
+        with ExitStack() as context:
+            async with binding.request(exchange) as request:
+                traced = context.enter_context(calling(method.path))
+                running = call(request, metadata=(*exchange.metadata, *traced.metadata.items()))
+            try:
+                return await _passed_on(running, binding, exchange)
+            finally:
+                running.cancel()
 
     return answer
+
+
+async def _passed_on(
+    running: grpc.aio.UnaryStreamCall[Message, Message], binding: Binding, exchange: Exchange
+) -> web.StreamResponse:
+    message = await running.read()  # the status line waits for it: until here an error has a status of its own
+    headers = to_headers(await running.initial_metadata()) | {REQUEST_ID: exchange.request_id}
+    reply = web.StreamResponse(headers=headers | {"Content-Type": binding.writer.content_type(message)})
+    has_body = exchange.http.method != "HEAD"
+    if has_body and binding.writer.raw and takes_gzip(exchange.http.headers.get("Accept-Encoding", "")):
+        reply.enable_compression(web.ContentCoding.gzip)
+    await reply.prepare(exchange.http)
+    with _broken_unless_whole(exchange.http):
+        while has_body and isinstance(message, Message):  # and not grpc.aio.EOF
+            await reply.write(binding.writer.chunk(message))
+            message = await running.read()
+    return reply
 
 
 @contextmanager

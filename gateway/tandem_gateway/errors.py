@@ -109,14 +109,14 @@ def from_rpc(error: grpc.aio.AioRpcError, body: str = "") -> TandemError:
 def _in_our_words(error: TandemError) -> TandemError:
     if status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected(error)
-    logger.warning("gRPC says %s: %s", error.code, error)
+    logger.warning("gRPC itself ended a call", extra={"code": error.code, "words": str(error)})
     return type(error)(f"The call ended as {error.code}.", reason=error.code)
 
 
 def unexpected(error: BaseException) -> Internal:
     """Log *error*, which nobody foresaw, and return what may be told of it: an id that finds it in the log."""
     error_id = uuid.uuid4().hex
-    logger.error("unexpected error %s", error_id, exc_info=error)
+    logger.error("unexpected error", extra={"error_id": error_id}, exc_info=error)
     return Internal("An unexpected error; its id is in metadata.", metadata={"error_id": error_id})
 
 

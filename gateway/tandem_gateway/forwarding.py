@@ -15,7 +15,7 @@ REQUEST_ID = "x-request-id"
 IDEMPOTENCY_KEY = "idempotency-key"
 """Makes a write happen once, however often it is asked for."""
 
-FORWARDED = {"authorization": 4096, IDEMPOTENCY_KEY: 255, REQUEST_ID: 200, "traceparent": 200}
+FORWARDED = {"authorization": 4096, IDEMPOTENCY_KEY: 255, REQUEST_ID: 200}
 """Headers that become metadata of the same name, and how long each may be."""
 
 _PREFIX = "tandem-http-"

@@ -10,6 +10,7 @@ import sys
 import uvloop
 from pydantic import ValidationError
 
+from tandem_proto import logs, telemetry
 from tandem_proto.errors import TandemError
 from tandem_server.app import serve
 from tandem_server.commands import add_keys, run_keys
@@ -27,8 +28,6 @@ def main() -> None:
     commands.add_parser("settings", help="list every setting with its default")
     add_keys(commands)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         run(arguments)
     except (ValidationError, ValueError, UnfitDatabaseError, TandemError) as error:
@@ -43,15 +42,18 @@ def run(arguments: argparse.Namespace) -> None:
             sys.stdout.write(f"{name}={default}  # {meaning}\n")
         return
     settings = Settings().with_home()
+    logs.set_up(settings.log_format)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if arguments.command == "migrate":
         migrate(settings.url)
     elif arguments.command == "keys":
         uvloop.run(run_keys(settings, arguments))
     else:
-        # Rows and messages come by the ten thousand and make no cycles: looking for some took a tenth of the time.
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
-        uvloop.run(serve(settings))
+        with telemetry.running(settings, "tandem-server"):
+            # Rows and messages come by the ten thousand and make no cycles: looking for some took a tenth of the time.
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
+            uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 
-from tandem_client.caller import KEYED
+from tandem_client.caller import METHODS
 from tandem_proto.catalogue import methods
 from tandem_proto.channel import service_config
 
@@ -22,7 +22,7 @@ def test_only_unavailable_is_repeated() -> None:
 
 
 def test_what_the_contract_does_not_call_harmless_to_repeat_carries_a_key() -> None:
-    keyed = {method.name for method in methods() if method.request in KEYED}
+    keyed = {method.name for method in METHODS.values() if method.needs_key}
     assert keyed == {method.name for method in methods() if method.unary and not method.repeatable}
     assert "UpdateCustomer" in keyed
     assert "LeaseOrders" not in keyed

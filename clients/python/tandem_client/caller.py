@@ -9,14 +9,15 @@ from typing import TypeVar
 
 import grpc
 
-from tandem_proto.catalogue import methods
+from tandem_proto.catalogue import Method, methods
 from tandem_proto.status import METADATA_KEY, from_status
+from tandem_proto.tracing import Outgoing, calling
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
 
-KEYED = frozenset(method.request for method in methods() if method.needs_key)
-"""Requests that need an idempotency key, since gRPC repeats their calls."""
+METHODS: dict[type[object], Method] = {method.request: method for method in methods()}
+"""Every method, by its requests, which no other method has."""
 
 
 class Caller:
@@ -39,11 +40,11 @@ class Caller:
 
         All attempts of a call that needs an idempotency key carry the same, of the caller's choice or a new one.
         """
-        request_id = str(uuid.uuid4())
-        metadata = self._metadata(request_id)
-        if idempotency_key or type(request) in KEYED:
-            metadata.add("idempotency-key", idempotency_key or str(uuid.uuid4()))
-        with translated(request_id):
+        called, request_id = METHODS[type(request)], str(uuid.uuid4())
+        if called.needs_key:
+            idempotency_key = idempotency_key or str(uuid.uuid4())
+        with translated(request_id), calling(called.path) as call:
+            metadata = self._metadata(request_id, call, idempotency_key)
             return await method(request, metadata=metadata, timeout=self._timeout + waits)
 
     @asynccontextmanager
@@ -52,15 +53,18 @@ class Caller:
     ) -> AsyncIterator[AsyncIterator[Res]]:
         """Open a stream of responses, for as long as the context lasts."""
         request_id = str(uuid.uuid4())
-        call = method(request, metadata=self._metadata(request_id))
-        try:
-            with translated(request_id):
-                yield aiter(call)
-        finally:
-            call.cancel()  # the server goes on sending to those who merely stop reading
+        with translated(request_id), calling(METHODS[type(request)].path) as call:
+            running = method(request, metadata=self._metadata(request_id, call))
+            try:
+                yield aiter(running)
+            finally:
+                if running.cancel():  # the server goes on sending to those who merely stop reading
+                    call.code = "CANCELLED"
 
-    def _metadata(self, request_id: str) -> grpc.aio.Metadata:
-        return grpc.aio.Metadata(self._authorization, ("x-request-id", request_id))
+    def _metadata(self, request_id: str, call: Outgoing, idempotency_key: str = "") -> grpc.aio.Metadata:
+        key = {"idempotency-key": idempotency_key} if idempotency_key else {}
+        own = {"x-request-id": request_id, **key, **call.metadata}
+        return grpc.aio.Metadata(self._authorization, *own.items())
 
 
 @contextmanager

@@ -3,96 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
 
-from tandem_proto.catalogue import Method, methods
+from tandem_proto import tracing
+from tandem_proto.catalogue import methods
 from tandem_proto.errors import DeadlineExceeded, Internal, TandemError
 from tandem_proto.status import METADATA_KEY, short_message, to_status
 from tandem_server.domain.principals import Caller
 from tandem_server.rpc.authentication import Watch, authenticate, authorize, verify
-from tandem_server.rpc.calls import CALLER, HEADERS, HTTP_HEADER, SLOT, Context
+from tandem_server.rpc.calls import CALLER, HEADERS, SLOT, Context
 from tandem_server.rpc.idempotency import METADATA as IDEMPOTENCY_KEY
 from tandem_server.rpc.idempotency import slot_of
-from tandem_server.rpc.limits import Limits, Share
-from tandem_server.rpc.validation import parsed, validate
+from tandem_server.rpc.incoming import Call, Guard, sent_with
+from tandem_server.rpc.limits import Limits
+from tandem_server.rpc.telemetry import telemetry
+from tandem_server.rpc.validation import validate
 from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.webhook_secrets import WebhookSecrets
-
-log = logging.getLogger("tandem.calls")
-
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-"""What W3C Trace Context calls valid; anything else is as good as none."""
 
 PUSHBACK = "grpc-retry-pushback-ms"
 """When a client of gRPC is to repeat a call (gRFC A6), which does not read RetryInfo."""
 
 OPEN_SERVICES = ("/grpc.health.v1.Health/",)
 """Services that need no key."""
-
-
-@dataclass
-class Call:
-    """One call on its way through the guards; `code` is what the caller sees at its end.
-
-    `headers` is what the method has its reply say; `share` what the caller has of this process, once that is known.
-    """
-
-    path: str
-    method: Method | None
-    request: Any
-    context: Context
-    request_id: str
-    code: str = "OK"
-    headers: dict[str, str] = field(default_factory=dict)
-    share: Share | None = None
-
-    def parse(self) -> None:
-        """Make a message of the request's bytes, once. Raises InvalidArgument where they are none."""
-        if self.method is not None and isinstance(self.request, bytes):
-            self.request = parsed(self.method, self.request)
-
-    @property
-    def trailing(self) -> tuple[tuple[str, str], ...]:
-        """The metadata that ends the call."""
-        limits = self.share.headers.items() if self.share else ()
-        return (*self.headers.items(), *((f"{HTTP_HEADER}{name}", value) for name, value in limits))
-
-    def metadata(self, name: str) -> str | None:
-        """Return the value that the caller sent under *name*, None where there is none."""
-        value = dict(self.context.invocation_metadata() or ()).get(name)
-        return value if isinstance(value, str) else None
-
-    async def send_headers(self) -> None:
-        """Send `headers`, if there are any, ahead of the first response of a stream."""
-        if self.headers:
-            await self.context.send_initial_metadata(tuple(self.headers.items()))
-            self.headers.clear()
-
-
-Guard = Callable[[Call], AbstractAsyncContextManager[None]]
-
-
-@asynccontextmanager
-async def telemetry(call: Call) -> AsyncIterator[None]:
-    """Log one line a call, with the code that the caller saw."""
-    started = time.perf_counter()
-    try:
-        yield
-    except (asyncio.CancelledError, GeneratorExit):
-        call.code = "CANCELLED"
-        raise
-    finally:
-        milliseconds = (time.perf_counter() - started) * 1000
-        log.info("%s %s %.1f ms request_id=%s", call.path, call.code, milliseconds, call.request_id)
 
 
 @asynccontextmanager
@@ -104,14 +42,13 @@ async def errors(call: Call) -> AsyncIterator[None]:
         await _abort(call, error)
     except grpc.aio.BaseError:
         raise
-    except Exception:
-        error_id = uuid.uuid4().hex
-        log.exception("%s failed, error_id=%s request_id=%s", call.path, error_id, call.request_id)
-        await _abort(call, Internal(f"internal error {error_id}", metadata={"error_id": error_id}))
+    except Exception as error:  # noqa: BLE001 - the telemetry guard logs it
+        call.crash, call.error_id = error, uuid.uuid4().hex
+        await _abort(call, Internal(f"internal error {call.error_id}", metadata={"error_id": call.error_id}))
 
 
 async def _abort(call: Call, error: TandemError) -> None:
-    call.code = error.code
+    call.code, call.reason = error.code, error.reason
     details = to_status(error).SerializeToString()
     pushback = {} if error.retry_after is None else {PUSHBACK: str(round(error.retry_after * 1000))}
     sent = ((METADATA_KEY, details), *pushback.items(), *call.trailing)
@@ -123,14 +60,15 @@ def authentication(keys: KeyRing, secrets: WebhookSecrets) -> Guard:
 
     @asynccontextmanager
     async def guard(call: Call) -> AsyncIterator[None]:
-        if call.method is not None and call.method.signed:
+        signed = call.method is not None and call.method.signed
+        if signed:
             call.parse()  # the signature is in the message
-            principal = verify(secrets, call.request)
-        else:
-            principal = await authenticate(keys, call.metadata("authorization"))
-            authorize(principal, call.method.required_scope if call.method else "")
-        traceparent = call.metadata("traceparent") or ""
-        CALLER.set(Caller(principal, call.request_id, traceparent if TRACEPARENT.fullmatch(traceparent) else ""))
+        principal = (
+            verify(secrets, call.request) if signed else await authenticate(keys, call.metadata("authorization"))
+        )
+        call.principal = principal.name
+        authorize(principal, call.method.required_scope if call.method else "")
+        CALLER.set(Caller(principal, call.request_id, tracing.traceparent()))
         yield
 
     return guard
@@ -223,8 +161,7 @@ class Guarded(grpc.aio.ServerInterceptor):
         return guarded
 
     def _call(self, path: str, request: Any, context: Context) -> Call:
-        call = Call(path, self._methods.get(path), request, context, request_id="")
-        call.request_id = (call.metadata("x-request-id") or "")[:200] or uuid.uuid4().hex
+        call = Call(path, self._methods.get(path), request, context, sent_with(context))
         HEADERS.set(call.headers)
         return call
 
