@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import secrets
 import socket
 import sqlite3
@@ -61,7 +62,7 @@ def change_database(stack: Stack, statement: str) -> None:
     """Run *statement* behind the server's back, as tests of time do: they move `available_at`, never a clock."""
     url = make_url(stack.environment["TANDEM_DATABASE_URL"])
     if url.get_backend_name() == "mysql":
-        ask_mysql(statement.replace(" deliveries ", f" {url.database}.deliveries "))
+        ask_mysql(re.sub(r" (deliveries|orders) ", rf" {url.database}.\1 ", statement))
         return
     with closing(sqlite3.connect(str(url.database), timeout=10)) as connection, connection:
         connection.execute(statement)
@@ -104,14 +105,15 @@ def make_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 
 @pytest.fixture(scope="session")
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
-    """Give started stacks on a database URL; further settings by keyword, as in pool_size="2"."""
+    """Give started stacks on a database URL; further settings by keyword, as in pool_size="2" or otel_..="..."."""
     made: list[Stack] = []
 
     def make(url: str, **settings: str) -> Stack:
         home = tmp_path_factory.mktemp("home")
         environment = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": ROUTES}
         environment["TANDEM_WEBHOOK_SECRETS_FILE"] = str(write_secrets(home / "secrets.json"))
-        environment |= {f"TANDEM_{name.upper()}": value for name, value in settings.items()}
+        names = {name: name if name.startswith("otel_") else f"tandem_{name}" for name in settings}
+        environment |= {names[name].upper(): value for name, value in settings.items()}
         stack = Stack(home, environment, grpc=free_address(), http=free_address(), logs=home)
         stack.migrate()
         add_keys(url)

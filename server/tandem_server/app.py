@@ -42,7 +42,10 @@ class Server:
         self._settings = settings
         routes = settings.parsed_routes
         self._database = Database(
-            settings.url, pool_size=settings.pool_size, transaction_seconds=settings.transaction_seconds
+            settings.url,
+            pool_size=settings.pool_size,
+            transaction_seconds=settings.transaction_seconds,
+            traced=bool(settings.otlp("traces")),
         )
         self._dispatcher = Dispatcher(self._database, max_failures=settings.max_attempts)
         self._keys = KeyRing(self._database, settings.key_cache_seconds)

@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from tandem_proto.errors import Aborted, AlreadyExists, TandemError, Unavailable
 from tandem_server.storage.dialects import Fault, engine_options, fault_of, prepare, watcher_options
+from tandem_server.storage.tracing import spanning, trace_statements
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -61,7 +62,8 @@ class Transaction:
 
     async def commit(self) -> None:
         """Commit; only the database calls this."""
-        await self._connection.commit()
+        with spanning("COMMIT", self._connection.dialect.name):
+            await self._connection.commit()
 
 
 Unit = Callable[[Transaction], Awaitable[T]]
@@ -73,9 +75,10 @@ class Database:
 
     A caller that is cancelled abandons its unit, which goes on to its end; one that still waits for a connection drops
     it. At most *pool_size* units run at once, first come, first served; SQLite has one writer and *pool_size* readers.
+    If *traced*, statements are spans of the calls that they are for.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 5, transaction_seconds: float = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 5, transaction_seconds: float = 10, traced: bool = False) -> None:
         self._seconds = transaction_seconds
         parsed = make_url(url)
         self._writer = create_async_engine(parsed, **engine_options(parsed, pool_size))
@@ -90,6 +93,8 @@ class Database:
         prepare(self._watcher, writer=False)
         self._spare = create_async_engine(parsed, poolclass=NullPool)
         self._units: set[asyncio.Task[Any]] = set()
+        for engine in {self._writer, self._reader} if traced else ():
+            trace_statements(engine)
 
     @property
     def dialect(self) -> str:

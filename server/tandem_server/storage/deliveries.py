@@ -18,8 +18,11 @@ STATE = (
 )
 """What decides what may happen to a delivery."""
 
-HEAD = ("id", "customer_id", "status", "version", "erp_document", "cancel_requested_at", "shipments", "invoice_numbers")
-"""What the ERP's words may change of an order."""
+HEAD = (
+    *("id", "customer_id", "status", "version", "erp_document", "cancel_requested_at", "shipments", "invoice_numbers"),
+    "traceparent",
+)
+"""What the ERP's words may change of an order, and how it came."""
 
 IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 STATES = select(*(deliveries.c[name] for name in STATE)).where(deliveries.c.order_id.in_(IDS))

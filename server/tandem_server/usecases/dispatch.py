@@ -7,9 +7,11 @@ import logging
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncGenerator
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 
 from tandem_proto.errors import TandemError, Unavailable
+from tandem_proto.tracing import link, working
 from tandem_server.domain.principals import Caller
 from tandem_server.storage.database import Database
 from tandem_server.storage.deliveries import anything_claimable, outstanding
@@ -155,7 +157,7 @@ class Dispatcher:
         queue.waiters.append(waiter)
         queue.news.set()
         if queue.server is None or queue.server.done():
-            queue.server = self._tasks.spawn(self._serve(waiter.demand.erp, queue))
+            queue.server = self._tasks.spawn(self._serve(waiter.demand.erp, queue), Context())
         return queue
 
     async def _serve(self, erp: str, queue: Queue) -> None:
@@ -174,9 +176,7 @@ class Dispatcher:
         if first.batch.done():  # it is about to leave
             queue.waiters.popleft()
             return
-        batch = await self._database.write(
-            lambda tx: claim(tx, first.caller, first.demand, max_failures=self._max_failures)
-        )
+        batch = await self._tasks.spawn(self._claim(first), first.context)
         if first.batch.done():
             self.give_back_unsent(first.caller, batch)
         elif batch:
@@ -185,6 +185,15 @@ class Dispatcher:
         else:
             queue.answer(everybody=False)
             await self._work(erp, queue)
+
+    async def _claim(self, waiter: Waiter) -> Batch:
+        """Claim a batch in the call of *waiter*: a span of its own, linked to those that the orders came by."""
+        with working("claim", {"tandem.erp": waiter.demand.erp}):
+            batch = await self._database.write(
+                lambda tx: claim(tx, waiter.caller, waiter.demand, max_failures=self._max_failures)
+            )
+            link(delivery.stored.order.traceparent for delivery in batch)
+            return batch
 
     async def _work(self, erp: str, queue: Queue) -> None:
         """Return when something may be claimable, or nobody waits any more."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from tandem_proto.errors import Aborted, TandemError, Unavailable
+from tandem_proto.tracing import link, traceparent
 from tandem_server.usecases.tasks import Tasks
 
 I = TypeVar("I")  # noqa: E741 - an item
@@ -24,6 +26,7 @@ PATIENCE_SECONDS = 20.0
 class _Waiter(Generic[I, R]):
     item: I
     result: asyncio.Future[R]
+    context: Context = field(default_factory=copy_context)
 
 
 class Grouping(Generic[I, R]):
@@ -34,7 +37,7 @@ class Grouping(Generic[I, R]):
     """
 
     def __init__(
-        self, work: Callable[[Sequence[I]], Awaitable[Sequence[R | TandemError]]], size_of: Callable[[I], int]
+        self, work: Callable[[Sequence[I]], Coroutine[Any, Any, Sequence[R | TandemError]]], size_of: Callable[[I], int]
     ) -> None:
         self._work = work
         self._size_of = size_of
@@ -62,7 +65,7 @@ class Grouping(Generic[I, R]):
     def _queue(self, party: str) -> deque[_Waiter[I, R]]:
         if party not in self._queues:
             self._queues[party] = deque()
-            self._tasks.spawn(self._serve(party))
+            self._tasks.spawn(self._serve(party), Context())
         return self._queues[party]
 
     async def _serve(self, party: str) -> None:
@@ -79,7 +82,9 @@ class Grouping(Generic[I, R]):
         return group
 
     async def _answer(self, group: Sequence[_Waiter[I, R]]) -> None:
-        (results,) = await asyncio.gather(self._work([waiter.item for waiter in group]), return_exceptions=True)
+        working = self._tasks.spawn(self._work([waiter.item for waiter in group]), group[0].context)
+        _tell_traces(group)
+        (results,) = await asyncio.gather(working, return_exceptions=True)
         if not isinstance(results, BaseException):
             for waiter, result in zip(group, results, strict=True):
                 _settle(waiter.result, result)
@@ -89,6 +94,13 @@ class Grouping(Generic[I, R]):
         else:  # one of them may spoil the transaction of all
             for waiter in group:
                 await self._answer([waiter])
+
+
+def _tell_traces(group: Sequence[_Waiter[I, R]]) -> None:
+    """Link the traces of the others to the first's, which has the statements of all."""
+    first = group[0].context.run(traceparent)
+    for waiter in group[1:]:
+        waiter.context.run(link, [first])
 
 
 def _settle(future: asyncio.Future[R], result: R | BaseException) -> None:

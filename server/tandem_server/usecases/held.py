@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+from tandem_proto.tracing import link
 from tandem_server.domain.principals import Caller
 from tandem_server.storage import deliveries, events
 from tandem_server.storage.database import Transaction
@@ -75,3 +76,4 @@ async def store(tx: Transaction, caller: Caller, all_held: Iterable[Held]) -> No
         {held.id: held.order.maps[0] for held in changed if held.order.maps[0]},
     )
     await events.append(tx, caller, (event for held in changed for event in held.events))
+    tx.after_commit(lambda: link(held.order["traceparent"] for held in changed if "traceparent" in held.order))

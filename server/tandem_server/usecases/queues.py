@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 
 from tandem_server.domain.principals import Caller
 from tandem_server.usecases.deliveries import Delivery, Demand
@@ -15,12 +16,16 @@ Batch = list[Delivery]
 
 @dataclass(eq=False)
 class Waiter:
-    """Somebody in the queue, until `batch` is done: with what was claimed, or empty where there is nothing."""
+    """Somebody in the queue, until `batch` is done: with what was claimed, or empty where there is nothing.
+
+    `context` is of the call that it waits in.
+    """
 
     caller: Caller
     demand: Demand
     patient: bool
     batch: asyncio.Future[Batch]
+    context: Context = field(default_factory=copy_context)
 
 
 class Queue:

@@ -16,9 +16,10 @@ def engine_options(url: URL, pool_size: int) -> dict[str, Any]:
     """Return the keyword arguments of `create_async_engine` for *url*.
 
     No pre-ping: a unit that finds its connection lost before COMMIT runs again, which costs nothing while all is well.
+    Errors say nothing of values: they are somebody's.
     """
     if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 5}, "pool_size": pool_size, "max_overflow": 0}
+        return {"connect_args": {"timeout": 5}, "pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
     return {
         "connect_args": {"connect_timeout": 3, "charset": "utf8mb4", "client_flag": FOUND_ROWS} | _decoding(url),
         "isolation_level": "READ COMMITTED",
@@ -26,6 +27,7 @@ def engine_options(url: URL, pool_size: int) -> dict[str, Any]:
         "max_overflow": 0,
         "pool_recycle": 25,
         "pool_reset_on_return": None,
+        "hide_parameters": True,
     }
 
 
