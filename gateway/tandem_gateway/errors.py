@@ -107,9 +107,9 @@ def from_rpc(error: grpc.aio.AioRpcError, body: str = "") -> TandemError:
 
 
 def _in_our_words(error: TandemError) -> TandemError:
+    logger.warning("gRPC itself ended a call", extra={"code": error.code, "words": str(error)})
     if status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected(error)
-    logger.warning("gRPC itself ended a call", extra={"code": error.code, "words": str(error)})
     return type(error)(f"The call ended as {error.code}.", reason=error.code)
 
 
