@@ -90,14 +90,25 @@ def _unary(channel: grpc.aio.Channel, binding: Binding) -> Answer:
 
     async def answer(exchange: Exchange) -> web.StreamResponse:
         async with binding.request(exchange) as request:
-            with calling(method.path) as traced:
-                metadata = (*with_key(exchange.metadata, method), *traced.metadata.items())
-                running = call(request, metadata=metadata, timeout=binding.timeout)
-                message = await running
-        headers = to_headers(await running.initial_metadata(), await running.trailing_metadata())
+            metadata = with_key(exchange.metadata, method)
+            message, headers = await called(method, call, request, metadata, binding.timeout)
         return binding.writer.response(message, exchange.path, headers)
 
     return answer
+
+
+async def called(
+    method: Method,
+    call: grpc.aio.UnaryUnaryMultiCallable[Message, Message],
+    request: Message,
+    metadata: Metadata,
+    seconds: float,
+) -> tuple[Message, dict[str, str]]:
+    """Make *call*, as a span of the request's trace; return the response and the headers that the reply is to have."""
+    with calling(method.path) as traced:
+        running = call(request, metadata=(*metadata, *traced.metadata.items()), timeout=seconds)
+        message = await running
+    return message, to_headers(await running.initial_metadata(), await running.trailing_metadata())
 
 
 def _stream(channel: grpc.aio.Channel, binding: Binding) -> Answer:

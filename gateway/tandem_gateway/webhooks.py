@@ -10,8 +10,7 @@ from buf.validate import validate_pb2
 from google.protobuf.message import Message
 
 from tandem_gateway.body import Bodies
-from tandem_gateway.calls import Endpoint, Exchange
-from tandem_gateway.forwarding import to_headers
+from tandem_gateway.calls import Endpoint, Exchange, called
 from tandem_gateway.settings import Settings
 from tandem_gateway.transcoding.response import ResponseWriter
 from tandem_gateway.transcoding.routes import Route
@@ -39,9 +38,7 @@ def _route(channel: grpc.aio.Channel, bodies: Bodies, settings: Settings, method
     async def answer(exchange: Exchange) -> web.StreamResponse:
         async with bodies.read(exchange.http, limit) as body:
             request = _request(method, exchange, {rule.body: body})
-            running = call(request, metadata=exchange.metadata, timeout=settings.http_call_seconds)
-            message = await running
-        headers = to_headers(await running.initial_metadata(), await running.trailing_metadata())
+            message, headers = await called(method, call, request, exchange.metadata, settings.http_call_seconds)
         return writer.response(message, exchange.path, headers)
 
     return Route("POST", Template(rule.post), Endpoint(answer, rule.body))
