@@ -10,6 +10,7 @@ from tandem.crm.v1.order_line_pb2 import OrderLine
 from tandem.crm.v1.order_pb2 import Order
 from tandem.crm.v1.order_progress_pb2 import OrderStatus
 from tandem.erp.v1.status_update_pb2 import StatusUpdate
+from tandem.integration.v1.export_pb2 import Export, ExportFormat
 from tandem_client import webhooks
 from tandem_client.deliveries import Deliveries
 from tandem_client.delivery import Delivery, StaleLease
@@ -47,6 +48,8 @@ __all__ = [
     "Deliveries",
     "Delivery",
     "EtagMismatch",
+    "Export",
+    "ExportFormat",
     "FailedPrecondition",
     "FieldViolation",
     "Internal",

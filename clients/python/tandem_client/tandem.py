@@ -10,6 +10,7 @@ from tandem_client.caller import Caller
 from tandem_client.channel import open_channel
 from tandem_client.customers import Customers
 from tandem_client.erp import Erp
+from tandem_client.exports import Exports
 from tandem_client.orders import Orders
 from tandem_client.webhooks import Webhooks
 
@@ -37,6 +38,8 @@ class Tandem:
         """Orders: created and read by the CRM, pulled by the ERP."""
         self.erp = Erp(caller)
         """The ERP's side, call by call."""
+        self.exports = Exports(caller)
+        """Everything at once, as files."""
         self.webhooks = Webhooks(caller)
         """What ERPs told by webhook."""
 
