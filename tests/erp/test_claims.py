@@ -29,7 +29,7 @@ WORKERS = 4
 async def fill(desk: Desk, number: int) -> list[str]:
     """Place 40 orders that have waited longest, and let as many bare delivery rows wait behind them."""
     ids = await desk.place(40)
-    pattern = (await desk.delivery(ids[0]))._asdict()
+    pattern = dict(vars(await desk.delivery(ids[0])))
     later = pattern["available_at"] + timedelta(seconds=1)
     rows = [pattern | {"order_id": f"{desk.erp}-{n:06d}", "available_at": later} for n in range(number - 40)]
     for start in range(0, len(rows), 5000):

@@ -78,7 +78,7 @@ async def fill(database: Database) -> None:
     await desk.place()
     for table in (metadata.tables[name] for name in ("customers", "orders", "deliveries")):
         (pattern,) = await database.read(lambda tx, table=table: tx.rows(select(table)))  # type: ignore[misc]
-        await add(database, table, [pattern._asdict() | variant(table.name, n) for n in range(ROWS)])
+        await add(database, table, [vars(pattern) | variant(table.name, n) for n in range(ROWS)])
     told = {"erp": "erp", "digest": "d", "content": {}, "received_at": NOW - timedelta(days=2)}
     done, parked = {"order_id": "ord", "erp_document": None}, {"order_id": None, "erp_document": "D"}
     rows = [told | {"event_id": f"e{n}", "outcome": "X"} | (done if n % 100 else parked) for n in range(ROWS)]

@@ -53,7 +53,7 @@ class ExportMethods(IntegrationServiceServicer):
         row = await stored_exports.find(tx, caller.principal.source, request.id)
         if row is None:
             raise NotFound(f"there is no export {request.id}")
-        return pb.GetExportResponse(export=_export(row._asdict()))
+        return pb.GetExportResponse(export=_export(vars(row)))
 
     async def _export(
         self, request: Any, subject: Subject, response: Callable[..., Response]

@@ -44,13 +44,13 @@ async def _check(database: Database, head: str) -> None:
 
 async def _schema_version(tx: Transaction) -> str:
     rows = await tx.rows(text("SELECT version_num FROM alembic_version"))
-    return str(rows[0][0]) if rows else ""
+    return str(rows[0].version_num) if rows else ""
 
 
 async def _durability(tx: Transaction) -> None:
-    (flush,) = (await tx.rows(text("SELECT @@innodb_flush_log_at_trx_commit")))[0]
-    if int(flush) != 1:
-        message = f"innodb_flush_log_at_trx_commit is {flush}: a crash would lose orders; set it to 1"
+    (read,) = await tx.rows(text("SELECT @@innodb_flush_log_at_trx_commit AS flush"))
+    if int(read.flush) != 1:
+        message = f"innodb_flush_log_at_trx_commit is {read.flush}: a crash would lose orders; set it to 1"
         raise UnfitDatabaseError(message)
 
 

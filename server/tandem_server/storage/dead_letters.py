@@ -7,10 +7,10 @@ from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Row, select
+from sqlalchemy import Column, select
 
 from tandem_server.storage import orders
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.deliveries import fitting
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.orders import PAGE_BYTES, StoredOrder
@@ -44,7 +44,7 @@ async def page(tx: Transaction, filters: DeadFilters, *, after_id: str, limit: i
     return Page(sorted(dead, key=lambda each: str(each.order.id)), last_id, len(fits) < len(found))
 
 
-async def rows(tx: Transaction, filters: DeadFilters, *, after_id: str, limit: int) -> Sequence[Row[Any]]:
+async def rows(tx: Transaction, filters: DeadFilters, *, after_id: str, limit: int) -> Sequence[Record]:
     """Return id and size of at most *limit* dead letters behind *after_id*, by id."""
     columns = deliveries.c
     given: list[tuple[Any, Column[Any], Callable[[Any, Any], Any]]] = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Integer, Row, bindparam, func, literal, select
+from sqlalchemy import BindParameter, Integer, bindparam, func, literal, select
 
 from tandem_server.storage.changes import Values, put
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.dialects import DatabaseClock, by_index
 from tandem_server.storage.tables import deliveries, orders
 
@@ -45,7 +45,7 @@ OWNERS = by_index(
     "uq_orders_document",
 )
 WAITED_FOR_OWNERS = OWNERS.with_for_update(read=True)
-OUTSTANDING = select(func.count()).where(
+OUTSTANDING = select(func.count().label("held")).where(
     deliveries.c.leased_by == bindparam("leased_by"), deliveries.c.lease_expires_at > DatabaseClock()
 )
 ANYTHING = (
@@ -56,7 +56,7 @@ ANYTHING = (
 )
 
 
-async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -> Sequence[Row[Any]]:
+async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -> Sequence[Record]:
     """Lock up to *limit* orders that *erp* can have now, longest waiting first, and return their STATE in that order.
 
     Selecting the key alone keeps to the claim's index: a claim that reads more may scan the table, and then it locks
@@ -70,7 +70,7 @@ async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -
     return [rows[order_id] for order_id in ids]
 
 
-def fitting(rows: Sequence[Row[Any]], max_bytes: int) -> Sequence[Row[Any]]:
+def fitting(rows: Sequence[Record], max_bytes: int) -> Sequence[Record]:
     """Return the first of *rows*, and those behind it whose orders fit into *max_bytes* together with it."""
     total = 0
     for count, row in enumerate(rows):
@@ -80,7 +80,7 @@ def fitting(rows: Sequence[Row[Any]], max_bytes: int) -> Sequence[Row[Any]]:
     return rows
 
 
-async def lock(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str, Row[Any]]:
+async def lock(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str, Record]:
     """Lock the orders of *erp* (None: of any) among *ids*, in the order of their ids; return their STATE by id."""
     wanted = sorted(set(ids))
     if not wanted:
@@ -89,7 +89,7 @@ async def lock(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str
     return {row.order_id: row for row in rows if erp in (None, row.erp)}
 
 
-async def heads(tx: Transaction, ids: Iterable[str]) -> dict[str, Row[Any]]:
+async def heads(tx: Transaction, ids: Iterable[str]) -> dict[str, Record]:
     """Return of the orders with *ids*, which must be locked, HEAD, by id."""
     return {row.id: row for row in await tx.rows(HEADS, ids=sorted(ids))}
 
@@ -114,7 +114,7 @@ async def store(tx: Transaction, changed: Mapping[str, Values], changed_orders: 
 
 async def outstanding(tx: Transaction, leased_by: str) -> int:
     """Count the live leases of *leased_by*."""
-    return int((await tx.rows(OUTSTANDING, leased_by=leased_by))[0][0])
+    return int((await tx.rows(OUTSTANDING, leased_by=leased_by))[0].held)
 
 
 async def anything_claimable(tx: Transaction, erp: str) -> bool:

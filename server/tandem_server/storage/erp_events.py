@@ -7,9 +7,9 @@ from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Row, and_, case, delete, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, and_, case, delete, insert, or_, select, update
 
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.deliveries import fitting
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import erp_events
@@ -68,7 +68,7 @@ async def unpark(tx: Transaction, erp: str, owners: Mapping[str, str], outcomes:
         await tx.execute(update(erp_events).where(*parked).values(outcome=outcome, order_id=owner))
 
 
-async def by_ids(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str, Row[Any]]:
+async def by_ids(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str, Record]:
     """Return the events of *erp* (None: of any) with *ids* that exist, by Tandem's id."""
     rows = await tx.rows(select(erp_events).where(erp_events.c.id.in_(sorted(set(ids)))))
     return {row.id: row for row in rows if erp in (None, row.erp)}
@@ -76,7 +76,7 @@ async def by_ids(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[s
 
 async def page(
     tx: Transaction, filters: EventFilters, *, after_id: str, newest_first: bool, limit: int
-) -> tuple[list[Row[Any]], bool]:
+) -> tuple[list[Record], bool]:
     """Return at most *limit* events behind *after_id*, by id, and whether there are more; ends at 1 MiB."""
     columns = erp_events.c
     query = select(columns.id, columns.bytes).where(*_conditions(filters))

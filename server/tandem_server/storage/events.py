@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import insert, select
 
 from tandem_server.domain.principals import Caller
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.tables import order_events
 
 
@@ -63,7 +63,7 @@ def _origin(caller: Caller) -> dict[str, str]:
     }
 
 
-async def page(tx: Transaction, order_id: str, *, after_seq: int, limit: int) -> tuple[Sequence[Row[Any]], bool]:
+async def page(tx: Transaction, order_id: str, *, after_seq: int, limit: int) -> tuple[Sequence[Record], bool]:
     """Return at most *limit* events of an order behind *after_seq*, as they happened, and whether there are more."""
     query = select(order_events).where(order_events.c.order_id == order_id, order_events.c.seq > after_seq)
     rows = await tx.rows(query.order_by(order_events.c.seq).limit(limit + 1))

@@ -8,9 +8,9 @@ from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Column, ColumnElement, Row, and_, bindparam, insert, or_, select
+from sqlalchemy import BindParameter, Column, ColumnElement, and_, bindparam, insert, or_, select
 
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import deliveries, order_lines, orders
 
@@ -75,7 +75,7 @@ async def find(tx: Transaction, source: str | None, *, order_id: str = "", exter
 
 async def whereabouts(
     tx: Transaction, source: str | None, *, order_id: str = "", external_id: str = ""
-) -> Row[Any] | None:
+) -> Record | None:
     """Return what never changes, `id` and `erp`, of the order of *source* (None: of any) with one of the two ids."""
     wanted = orders.c.id == order_id if order_id else orders.c.external_id == external_id
     return next(iter(await tx.rows(select(orders.c.id, orders.c.erp).where(wanted, *_of(source)))), None)

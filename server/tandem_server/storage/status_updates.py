@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, and_, bindparam, case, insert, select, update
+from sqlalchemy import and_, bindparam, case, insert, select, update
 
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import orders, status_updates
 
@@ -48,7 +48,7 @@ async def parked_documents(tx: Transaction, erp: str, documents: Iterable[str]) 
     return [row.erp_document for row in await tx.rows(PARKED_DOCUMENTS, documents=sorted(set(documents)), erp=erp)]
 
 
-async def parked(tx: Transaction, erp: str, documents: Iterable[str], limit: int) -> Sequence[Row[Any]]:
+async def parked(tx: Transaction, erp: str, documents: Iterable[str], limit: int) -> Sequence[Record]:
     """Return up to *limit* updates that are parked for *documents* of *erp*."""
     columns = status_updates.c
     query = select(status_updates).where(columns.erp_document.in_(sorted(set(documents))), columns.erp == erp)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, select
 
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import deliveries, erp_events, orders, status_updates
 
 COUNT = func.count().label("number")
 
-Rows = Sequence[Row[Any]]
+Rows = Sequence[Record]
 
 
 class Counts(NamedTuple):

@@ -44,6 +44,6 @@ def _call_off(held: Held, reason: str) -> None:
 
 async def _ask(tx: Transaction, locked: Locked, reason: str) -> None:
     locked.held.order["cancel_requested_at"] = await tx.now()
-    lines = [{name: getattr(line, name) for name in line._fields} for line in locked.lines]
+    lines = [dict(vars(line)) for line in locked.lines]
     revision = await revise(tx, locked, lines)
     locked.held.tell(EventType.CANCEL_REQUESTED, revision=revision, reason=reason)

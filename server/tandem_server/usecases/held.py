@@ -19,8 +19,8 @@ class Held:
 
     def __init__(self, delivery: Any, order: Any = None) -> None:
         self.id: str = delivery.order_id
-        self.delivery: ChainMap[str, Any] = ChainMap({}, _as_read(delivery))
-        self.order: ChainMap[str, Any] = ChainMap({}, _as_read(order) if order else {})
+        self.delivery: ChainMap[str, Any] = ChainMap({}, vars(delivery))
+        self.order: ChainMap[str, Any] = ChainMap({}, vars(order) if order else {})
         self.events: list[Event] = []
 
     @property
@@ -50,10 +50,6 @@ class Held:
     def end_lease(self) -> None:
         """Take the order from whoever holds it."""
         self.delivery.update(lease_token=None, lease_expires_at=None, leased_by=None)
-
-
-def _as_read(row: Any) -> dict[str, Any]:
-    return dict(zip(row._fields, row, strict=True))
 
 
 async def hold(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str, Held]:
