@@ -135,8 +135,10 @@ async def _passed_on(
     headers = to_headers(await running.initial_metadata()) | {REQUEST_ID: exchange.request_id}
     reply = web.StreamResponse(headers=headers | {"Content-Type": binding.writer.content_type(message)})
     has_body = exchange.http.method != "HEAD"
-    if has_body and binding.writer.raw and takes_gzip(exchange.http.headers.get("Accept-Encoding", "")):
-        reply.enable_compression(web.ContentCoding.gzip)
+    if binding.writer.raw:
+        reply.headers["Vary"] = "Accept, Accept-Encoding"
+        if has_body and takes_gzip(exchange.http.headers.get("Accept-Encoding", "")):
+            reply.enable_compression(web.ContentCoding.gzip)
     await reply.prepare(exchange.http)
     with _broken_unless_whole(exchange.http):
         while has_body and isinstance(message, Message):  # and not grpc.aio.EOF

@@ -154,6 +154,7 @@ async def test_what_became_of_an_export_is_kept_for_its_party(party: Party, repo
         await hand_over(crm, 2)
     data, headers = await fetched(reports, "orders", **{"accept-encoding": "gzip"})
     assert (headers["content-encoding"], headers["transfer-encoding"]) == ("gzip", "chunked")
+    assert headers["vary"] == "Accept, Accept-Encoding"
     plain, path = gzip.decompress(data), f"/v1/exports/{headers['tandem-export-id']}"
     export = await get(reports, path)
     assert (export["subject"], export["format"], export["complete"], export["rows"]) == ("ORDERS", "CSV", True, "2")
