@@ -26,6 +26,6 @@ class Connections:
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.max_connection_age_ms", 3_600_000),
-            ("grpc.max_connection_age_grace_ms", 60_000),
+            ("grpc.max_connection_age_grace_ms", 900_000),  # what a long export or import still takes
             ("grpc.so_reuseport", 0),
         ]
