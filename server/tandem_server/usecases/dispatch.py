@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from contextvars import Context
@@ -41,6 +42,12 @@ class Stream:
     max_outstanding: int
     until_empty: bool = False
     held: int = field(default=0, init=False)  # at most: what was sent since the database was asked counts as held
+    claimed_at: float = field(default=0.0, init=False)  # the newest batch, by this process's clock
+
+    @property
+    def fresh(self) -> bool:
+        """Whether most of the newest batch's lease is still to come; a slow reader may have let it run down."""
+        return time.monotonic() - self.claimed_at < self.demand.lease_seconds / 4
 
 
 class Dispatcher:
@@ -103,24 +110,26 @@ class Dispatcher:
         leased_by = f"{stream.demand.worker}/{secrets.token_hex(8)}"
         stream = replace(stream, demand=replace(stream.demand, leased_by=leased_by))
         yield []
-        while True:
-            coming = self._tasks.spawn(self._next(caller, stream))
-            taken = False
-            try:
+        coming = self._tasks.spawn(self._next(caller, stream))
+        try:
+            while True:
                 while not (await asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS))[0]:
                     yield []
                 if self._draining:
                     raise Unavailable("the server is stopping", reason="DRAINING", retry_after=1)
-                batch = coming.result()
-                taken = True
-            finally:
-                # Cut off in between, nothing can be awaited here: the task ends on its own.
-                if not taken:
-                    coming.cancel()
-                    self._return(caller, coming)
-            if not batch:
-                return
-            yield batch
+                batch, fresh = coming.result(), stream.fresh
+                if not batch:
+                    return
+                # The next one is claimed while this one is on its way: the database works while this process does.
+                coming = self._tasks.spawn(self._next(caller, stream))
+                if fresh:
+                    yield batch
+                else:
+                    self.give_back_unsent(caller, batch)
+        finally:
+            # Cut off in between, nothing can be awaited here: the task ends on its own.
+            coming.cancel()
+            self._return(caller, coming)
 
     async def _next(self, caller: Caller, stream: Stream) -> Batch:
         """Return the next batch of *stream*; none when the server stops, or nothing waits and it does not either."""
@@ -128,6 +137,7 @@ class Dispatcher:
         demand = replace(stream.demand, limit=min(room, stream.demand.limit))
         batch = await self.lease(caller, demand, 0 if stream.until_empty else None)
         stream.held += len(batch)
+        stream.claimed_at = time.monotonic()
         return batch
 
     async def _room(self, stream: Stream) -> int:
