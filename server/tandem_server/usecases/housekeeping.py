@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from itertools import count
 from typing import Any
 
 from tandem_server.domain.principals import Caller
@@ -19,10 +20,15 @@ log = logging.getLogger(__name__)
 
 SECONDS = 10.0
 """The pause between two rounds."""
+SELDOM = 6
+"""What nobody waits for is done in every sixth round."""
 
 
 class Housekeeping:
-    """Looks for what was left over, or is too old, every 10 s and where told to; replicas may all do so at once."""
+    """Looks for what was left over, every 10 s and where told to, and every minute for what is too old.
+
+    Replicas may all do so at once.
+    """
 
     def __init__(self, database: Database, keys: KeyRing, *, seconds: float = SECONDS) -> None:
         self._database = database
@@ -46,10 +52,13 @@ class Housekeeping:
         await _logged(self._keys.note_use())
 
     async def _rounds(self) -> None:
-        while not self._closing.is_set():
+        for number in count():
+            if self._closing.is_set():
+                return
             await _logged(settle_overdue(self._database))
-            await _logged(forget(self._database))
-            await _logged(self._keys.note_use())
+            if number % SELDOM == 0:
+                await _logged(forget(self._database))
+                await _logged(self._keys.note_use())
             await happens(self._closing, self._seconds)
 
 
