@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, bindparam, case, insert, select, update
 
 from tandem_server.domain.customers import email_key
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import CLOCK, Transaction
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import customers
 
-BY_IDS = select(customers).where(customers.c.id.in_(bindparam("ids", expanding=True)))
+BY_IDS = select(customers, CLOCK).where(customers.c.id.in_(bindparam("ids", expanding=True)))
 OWN_BY_IDS = BY_IDS.where(customers.c.source == bindparam("source"))
 BY_EXTERNAL_IDS = by_index(
-    select(customers)
+    select(customers, CLOCK)
     .where(customers.c.external_id.in_(bindparam("ids", expanding=True)), customers.c.source == bindparam("source"))
     .order_by(customers.c.external_id),
     customers,

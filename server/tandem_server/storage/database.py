@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from tandem_proto.errors import Aborted, AlreadyExists, TandemError, Unavailable
-from tandem_server.storage.dialects import Fault, engine_options, fault_of, prepare, watcher_options
+from tandem_server.storage.dialects import DatabaseClock, Fault, engine_options, fault_of, prepare, watcher_options
 from tandem_server.storage.tracing import spanning, trace_statements
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,10 @@ ATTEMPTS = 5
 
 Record = SimpleNamespace
 """A row: its columns are attributes, which a plain object gives ten times as fast as SQLAlchemy's Row."""
+
+
+CLOCK = DatabaseClock().label("now")
+"""The column that tells a transaction the time."""
 
 
 class Transaction:
@@ -47,11 +51,15 @@ class Transaction:
     async def rows(self, statement: Executable, **values: Any) -> Sequence[Record]:
         """Return every row of *statement* as an object with its columns; *values* are those of its bind parameters.
 
-        A statement that is made once, with parameters, takes a third of the time of one that is made for each call.
+        A statement that is made once, with parameters, takes a third of the time of one that is made for each call. One
+        that selects CLOCK too spares a round trip: the time is known then.
         """
         result = await self._connection.execute(statement, values or None)
         names = tuple(result.keys())
-        return [Record(**dict(zip(names, row, strict=True))) for row in result.all()]
+        rows = [Record(**dict(zip(names, row, strict=True))) for row in result.all()]
+        if rows and CLOCK.name in names and self._now is None and self._connection.dialect.name != "sqlite":
+            self._now = rows[0].now.replace(tzinfo=UTC)
+        return rows
 
     async def now(self) -> datetime:
         """Return the database's clock as this transaction first read it; SQLite has the process's."""
@@ -59,8 +67,8 @@ class Transaction:
             if self._connection.dialect.name == "sqlite":
                 self._now = datetime.now(UTC)
             else:
-                read = await self._connection.scalar(text("SELECT UTC_TIMESTAMP(6)"))
-                self._now = read.replace(tzinfo=UTC)
+                read = await self._connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)")
+                self._now = read.scalar_one().replace(tzinfo=UTC)
         return self._now
 
     def after_commit(self, callback: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Integer, bindparam, func, literal, select
 
 from tandem_server.storage.changes import Values, put
-from tandem_server.storage.database import Record, Transaction
+from tandem_server.storage.database import CLOCK, Record, Transaction
 from tandem_server.storage.dialects import DatabaseClock, by_index
 from tandem_server.storage.tables import deliveries, orders
 
@@ -27,10 +27,10 @@ HEAD = (
 IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 STATES = select(*(deliveries.c[name] for name in STATE)).where(deliveries.c.order_id.in_(IDS))
 LOCKED_STATES = by_index(STATES, deliveries, "PRIMARY").order_by(deliveries.c.order_id).with_for_update()
-HEADS = select(*(orders.c[name] for name in HEAD)).where(orders.c.id.in_(IDS))
+HEADS = select(*(orders.c[name] for name in HEAD), CLOCK).where(orders.c.id.in_(IDS))
 CLAIMABLE = by_index(
-    select(deliveries.c.order_id)
-    .where(deliveries.c.erp == bindparam("erp"), deliveries.c.available_at <= bindparam("now"))
+    select(deliveries.c.order_id, CLOCK)
+    .where(deliveries.c.erp == bindparam("erp"), deliveries.c.available_at <= DatabaseClock())
     .order_by(deliveries.c.available_at, deliveries.c.order_id)
     .limit(bindparam("most", type_=Integer)),
     deliveries,
@@ -62,7 +62,7 @@ async def waiting(tx: Transaction, erp: str, limit: int, *, skip_locked: bool) -
     Selecting the key alone keeps to the claim's index: a claim that reads more may scan the table, and then it locks
     what it does not take.
     """
-    claimed = await tx.rows(CLAIMS[skip_locked], erp=erp, now=await tx.now(), most=limit)
+    claimed = await tx.rows(CLAIMS[skip_locked], erp=erp, most=limit)
     ids = [row.order_id for row in claimed]
     if not ids:
         return []

@@ -23,7 +23,7 @@ def by_index(query: Select[Any], table: Table, index: str) -> Select[Any]:
 
 
 class DatabaseClock(FunctionElement[datetime]):
-    """The clock of the database, as Instants are stored; SQLite's counts milliseconds."""
+    """The clock of the database, as Instants are stored; SQLite's tells when the current millisecond ends."""
 
     type = DateTime()
     inherit_cache = True
@@ -36,7 +36,7 @@ def _mysql_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> st
 
 @compiles(DatabaseClock, "sqlite")
 def _sqlite_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+    return "strftime('%Y-%m-%d %H:%M:%f999', 'now')"
 
 
 SEPARATOR = "\x1f"
