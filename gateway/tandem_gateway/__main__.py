@@ -31,7 +31,7 @@ def main() -> None:
     gc.freeze()  # what lives as long as the process need not be looked at again and again
     logs.set_up(settings.log_format)
     try:
-        with telemetry.running(settings, "tandem-gateway"):
+        with telemetry.running(settings, "tandem-gateway", exposed=True):
             uvloop.run(serve(settings))
     except OSError as error:
         parser.exit(1, f"cannot serve on {settings.http_listen}: {error.strerror}\n")

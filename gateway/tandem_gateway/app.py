@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from tandem_gateway import calls, health, webhooks
+from tandem_gateway import calls, health, metrics, webhooks
 from tandem_gateway.body import Bodies
 from tandem_gateway.channel import open_channel
 from tandem_gateway.edge import Edge
@@ -32,7 +32,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     async with open_channel(settings) as channel:
         bodies = Bodies(settings)
         with_bodies = (route for part in (calls, webhooks) for route in part.routes(channel, bodies, settings))
-        routes = Routes([*with_bodies, *health.routes(channel, settings)])
+        routes = Routes([*with_bodies, *health.routes(channel, settings), *metrics.routes()])
         # aiohttp waits so long for a handler, and then once more after telling it to end.
         runner = web.ServerRunner(Server(Edge(routes), settings), shutdown_timeout=settings.http_grace_seconds / 2)
         await runner.setup()

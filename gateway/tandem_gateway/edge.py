@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import grpc
 from aiohttp import web
@@ -11,7 +12,7 @@ from tandem_gateway.calls import Endpoint, Exchange
 from tandem_gateway.errors import from_rpc, problem, unexpected
 from tandem_gateway.forwarding import REQUEST_ID, request_id, to_headers, to_metadata
 from tandem_gateway.telemetry import Request, telling
-from tandem_gateway.transcoding.routes import Match, Routes
+from tandem_gateway.transcoding.routes import Routes
 from tandem_proto.errors import TandemError
 
 _ORIGIN = re.compile(r"(?i)https?://[^/?]*")
@@ -26,21 +27,21 @@ class Edge:
     async def __call__(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         own_id = request_id(http.headers)
-        with telling(http.method, http.headers, own_id) as told:
-            response = await self._answer(http, own_id, told)
+        path, query = target(http.raw_path)
+        with telling(http.method, path, http.headers, own_id) as told:
+            response = await self._answer(Exchange(http, path, query, {}, own_id, ()), told)
             told.status = response.status
         if not response.prepared:
             response.headers[REQUEST_ID] = own_id
         return response
 
-    async def _answer(self, http: web.BaseRequest, own_id: str, told: Request) -> web.StreamResponse:
-        path, query = target(http.raw_path)
-        match: Match[Endpoint] | None = None
+    async def _answer(self, exchange: Exchange, told: Request) -> web.StreamResponse:
+        http, match = exchange.http, None
         try:
-            match = self._routes.find(http.method, path)
+            match = self._routes.find(http.method, exchange.path)
             told.route = match.route.template.text
-            metadata = to_metadata(http.headers, own_id)
-            return await match.route.endpoint.answer(Exchange(http, path, query, match.variables, own_id, metadata))
+            metadata = to_metadata(http.headers, exchange.request_id)
+            return await match.route.endpoint.answer(replace(exchange, variables=match.variables, metadata=metadata))
         except TandemError as error:
             refusal, headers = error, {}
         except grpc.aio.AioRpcError as error:
@@ -51,7 +52,7 @@ class Edge:
         except Exception as error:  # noqa: BLE001 -- the outermost guard: only an id leaves
             refusal, headers = unexpected(error), {}
         told.reason = refusal.reason
-        return problem(refusal, path, headers)
+        return problem(refusal, exchange.path, headers)
 
 
 def target(raw: str) -> tuple[str, str]:

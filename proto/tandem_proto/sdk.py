@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from tandem_proto.measuring import Tally
 from tandem_proto.settings import TelemetrySettings
 
 log = logging.getLogger(__name__)
@@ -30,9 +31,7 @@ EXPORTERS = {
 FLUSH_SECONDS = 2.0
 """How long an exit waits for a collector."""
 
-LOST = metrics.get_meter("tandem").create_counter(
-    "tandem.telemetry.lost_spans", unit="{span}", description="Spans that no collector got, by what was in the way."
-)
+LOST = Tally("tandem.lost_spans", "{span}", "Spans that no collector got, by what was in the way.", "error.type")
 
 
 @contextmanager
@@ -49,6 +48,7 @@ def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iter
     if readers := list(_readers(settings, exposed=exposed)):
         meters = MeterProvider(readers, resource, shutdown_on_exit=False)
         metrics.set_meter_provider(meters)
+        LOST.start(["queue_full", "export_failed"])
         ends.append(meters.shutdown)
     try:
         yield
@@ -70,7 +70,7 @@ class BoundedProcessor(BatchSpanProcessor):
         if span.context is None or not span.context.trace_flags.sampled:
             return
         if self._taken - self._handed_over.spans >= self._most:
-            LOST.add(1, {"error.type": "queue_full"})
+            LOST.add(["queue_full"])
             return
         self._taken += 1
         super().on_end(span)
@@ -90,7 +90,7 @@ class _Counting(SpanExporter):
         finally:
             self.spans += len(spans)
             if result is not SpanExportResult.SUCCESS:
-                LOST.add(len(spans), {"error.type": "export_failed"})
+                LOST.add(["export_failed"], len(spans))
         return result
 
     def shutdown(self) -> None:

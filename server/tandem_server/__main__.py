@@ -10,8 +10,9 @@ import sys
 import uvloop
 from pydantic import ValidationError
 
-from tandem_proto import logs, telemetry
+from tandem_proto import logs
 from tandem_proto.errors import TandemError
+from tandem_server import telemetry
 from tandem_server.app import serve
 from tandem_server.commands import add_keys, run_keys
 from tandem_server.migrations import migrate
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.command == "keys":
         uvloop.run(run_keys(settings, arguments))
     else:
-        with telemetry.running(settings, "tandem-server"):
+        with telemetry.running(settings):
             # Rows and messages come by the ten thousand and make no cycles: looking for some took a tenth of the time.
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)

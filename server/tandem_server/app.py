@@ -26,6 +26,7 @@ from tandem_server.rpc.transport import Connections
 from tandem_server.settings import Settings
 from tandem_server.storage.checks import check
 from tandem_server.storage.database import Database
+from tandem_server.usecases.backlog import Gauges
 from tandem_server.usecases.dispatch import Dispatcher
 from tandem_server.usecases.housekeeping import Housekeeping
 from tandem_server.usecases.keyring import KeyRing
@@ -49,7 +50,8 @@ class Server:
         )
         self._dispatcher = Dispatcher(self._database, max_failures=settings.max_attempts)
         self._keys = KeyRing(self._database, settings.key_cache_seconds)
-        self._housekeeping = Housekeeping(self._database, self._keys)
+        gauges = Gauges(self._database, settings.pool_size) if settings.measured else None
+        self._housekeeping = Housekeeping(self._database, self._keys, gauges)
         self._health = health.aio.HealthServicer()
         allowance = Allowance(settings.key_requests_per_second, settings.key_calls, settings.key_streams)
         secrets = WebhookSecrets(settings.webhook_secrets_file)

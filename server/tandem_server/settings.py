@@ -23,6 +23,11 @@ class Settings(TelemetrySettings):
     key_requests_per_second: int = Field(default=2000, ge=1, description="requests a second of one key, streams too")
     key_calls: int = Field(default=1000, ge=1, description="unary calls of one key under way at one time")
     key_streams: int = Field(default=200, ge=1, description="streams of one key open at one time")
+    metrics_listen: str = Field(
+        default="",
+        pattern=r"^((\[[0-9a-fA-F:]+\]|[^:\[\]]+):[0-9]{1,5})?$",
+        description="address of /metrics for Prometheus; default: nowhere",
+    )
     environment: str = Field(default="dev", pattern="^[a-z0-9]{1,16}$", description="what new keys say: tdm_dev_...")
     key_cache_seconds: float = Field(default=10, gt=0, le=10, description="how old may be what is known of a key")
     routes: str = Field(default="", description="crm=default,shop=sap: the ERP of each source; default: all to default")
@@ -39,6 +44,11 @@ class Settings(TelemetrySettings):
     def url(self) -> str:
         """The database's URL, whether told or not."""
         return self.database_url or f"sqlite+aiosqlite:///{self.home.absolute() / 'tandem.db'}"
+
+    @property
+    def measured(self) -> bool:
+        """Whether anybody is told of metrics."""
+        return not self.sdk_disabled and bool(self.metrics_listen or self.otlp("metrics"))
 
     @property
     def parsed_routes(self) -> Routes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Any
 
 import grpc
@@ -68,10 +69,13 @@ class Collector:
         return found()
 
 
-async def eventually(true: Callable[[], object]) -> None:
-    """Wait until it is *true*."""
-    async with asyncio.timeout(SECONDS):
-        while not true():  # noqa: ASYNC110 - what comes, comes in another thread
+async def eventually(true: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Wait until it is *true*, which may have to be awaited."""
+    async with asyncio.timeout(seconds):
+        while True:
+            seen = true()
+            if await seen if isawaitable(seen) else seen:
+                return
             await asyncio.sleep(0.05)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from conftest import free_address
 from stack import Stack
 
 from .collector import Collector, collecting
@@ -26,4 +27,5 @@ def stack(
         otel_bsp_schedule_delay="100",
         otel_metric_export_interval="500",
         log_format="json",
+        metrics_listen=free_address(),
     )

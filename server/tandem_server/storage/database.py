@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from tandem_proto.errors import Aborted, AlreadyExists, TandemError, Unavailable
+from tandem_server.instruments import CONNECTION_WAIT
 from tandem_server.storage.dialects import DatabaseClock, Fault, engine_options, fault_of, prepare, watcher_options
 from tandem_server.storage.tracing import spanning, trace_statements
 
@@ -112,6 +114,11 @@ class Database:
             trace_statements(engine)
 
     @property
+    def busy(self) -> int:
+        """How many connections are in use."""
+        return len(self._units)
+
+    @property
     def dialect(self) -> str:
         """The dialect's name: "mysql", "mariadb" or "sqlite"."""
         return str(self._writer.dialect.name)
@@ -141,11 +148,14 @@ class Database:
             await engine.dispose()
 
     async def _queue(self, engine: AsyncEngine, slots: asyncio.Semaphore, unit: Unit[T]) -> T:
+        started = time.perf_counter()
         try:
             async with asyncio.timeout(self._seconds / 2):
                 await slots.acquire()
         except TimeoutError:
             raise Unavailable("the database is busy", reason="DATABASE_BUSY", retry_after=1) from None
+        finally:
+            CONNECTION_WAIT.record(time.perf_counter() - started)
         task = asyncio.create_task(self._run(engine, unit))
         self._units.add(task)
         task.add_done_callback(lambda done: self._finished(slots, done))

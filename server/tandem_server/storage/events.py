@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from tandem_server.domain.principals import Caller
+from tandem_server.instruments import ORDER_EVENTS
 from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.tables import order_events
 
@@ -53,6 +54,7 @@ async def add(tx: Transaction, events: Iterable[tuple[Caller, Event]]) -> None:
     at = await tx.now()
     if rows := [vars(event) | _origin(caller) | {"at": at} for caller, event in events]:
         await tx.execute(insert(order_events), rows)
+        tx.after_commit(lambda: ORDER_EVENTS.add(row["type"] for row in rows))
 
 
 def _origin(caller: Caller) -> dict[str, str]:

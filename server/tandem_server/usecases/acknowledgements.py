@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tandem_server.domain.lifecycle import Status
 from tandem_server.domain.principals import Caller
+from tandem_server.instruments import ACKNOWLEDGEMENTS
 from tandem_server.storage import customers, deliveries
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.events import EventType
@@ -73,6 +74,7 @@ async def acknowledge(tx: Transaction, caller: Caller, items: Sequence[Acknowled
     await store(tx, caller, found.values())
     await apply_parked(tx, caller, named)
     await customers.link(tx, numbers)
+    tx.after_commit(lambda: ACKNOWLEDGEMENTS.add(outcomes))
     return outcomes
 
 

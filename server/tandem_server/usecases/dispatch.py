@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from tandem_proto.errors import TandemError, Unavailable
 from tandem_proto.tracing import link, working
 from tandem_server.domain.principals import Caller
+from tandem_server.instruments import CLAIM_SECONDS
 from tandem_server.storage.database import Database
 from tandem_server.storage.deliveries import anything_claimable, outstanding
 from tandem_server.usecases.deliveries import Demand, claim
@@ -198,11 +199,13 @@ class Dispatcher:
 
     async def _claim(self, waiter: Waiter) -> Batch:
         """Claim a batch in the call of *waiter*: a span of its own, linked to those that the orders came by."""
-        with working("claim", {"tandem.erp": waiter.demand.erp}):
+        started, erp = time.perf_counter(), {"tandem.erp": waiter.demand.erp}
+        with working("claim", erp):
             batch = await self._database.write(
                 lambda tx: claim(tx, waiter.caller, waiter.demand, max_failures=self._max_failures)
             )
             link(delivery.stored.order.traceparent for delivery in batch)
+            CLAIM_SECONDS.record(time.perf_counter() - started, erp)
             return batch
 
     async def _work(self, erp: str, queue: Queue) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tandem_proto.errors import AlreadyExists, InvalidArgument, NotFound, TandemError
 from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
+from tandem_server.instruments import WEBHOOKS
 from tandem_server.storage import deliveries, erp_events
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.storage.erp_events import Known
@@ -102,6 +103,7 @@ async def receive(tx: Transaction, routes: Routes, events: Sequence[Event]) -> l
         await _hold(tx, erp, [event for event in events if event.event_id not in known])
     results: list[Result | TandemError] = []
     rows: list[dict[str, Any]] = []
+    outcomes: list[str] = []
     for event in events:
         seen = known.get(event.event_id)
         result = _repeated(event, seen) if seen else await _apply(tx, routes, event)
@@ -109,8 +111,10 @@ async def receive(tx: Transaction, routes: Routes, events: Sequence[Event]) -> l
             row = {"id": new_erp_event_id(), "received_at": await tx.now(), **_described(event), **result.stored()}
             known[event.event_id] = Known(row["id"], row["digest"], row["outcome"])
             rows.append(row)
+        outcomes.append(result.outcome if isinstance(result, Result) else result.reason)
         results.append(event.error if event.error and isinstance(result, Result) else result)
     await erp_events.add(tx, rows)
+    tx.after_commit(lambda: WEBHOOKS.add(outcomes))
     return results
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tandem_server.domain.principals import Caller
 from tandem_server.storage.database import Database
+from tandem_server.usecases.backlog import Gauges
 from tandem_server.usecases.erp_events import forget
 from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.parking import settle, settle_overdue
@@ -30,9 +31,12 @@ class Housekeeping:
     Replicas may all do so at once.
     """
 
-    def __init__(self, database: Database, keys: KeyRing, *, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, database: Database, keys: KeyRing, gauges: Gauges | None = None, *, seconds: float = SECONDS
+    ) -> None:
         self._database = database
         self._keys = keys
+        self._gauges = gauges
         self._seconds = seconds
         self._tasks = Tasks()
         self._closing = asyncio.Event()
@@ -59,6 +63,8 @@ class Housekeeping:
             if number % SELDOM == 0:
                 await _logged(forget(self._database))
                 await _logged(self._keys.note_use())
+            if self._gauges is not None:
+                await _logged(self._gauges.refresh())
             await happens(self._closing, self._seconds)
 
 
