@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from tandem_proto.errors import Aborted, AlreadyExists, TandemError, Unavailable
 from tandem_server.instruments import CONNECTION_WAIT
+from tandem_server.storage import refusals
 from tandem_server.storage.dialects import DatabaseClock, Fault, engine_options, fault_of, prepare, watcher_options
 from tandem_server.storage.tracing import spanning, trace_statements
 
@@ -153,7 +153,7 @@ class Database:
             async with asyncio.timeout(self._seconds / 2):
                 await slots.acquire()
         except TimeoutError:
-            raise Unavailable("the database is busy", reason="DATABASE_BUSY", retry_after=1) from None
+            raise refusals.busy() from None
         finally:
             CONNECTION_WAIT.record(time.perf_counter() - started)
         task = asyncio.create_task(self._run(engine, unit))
@@ -178,7 +178,7 @@ class Database:
                 if fault is Fault.OTHER:
                     raise
                 if attempt == ATTEMPTS or (duplicate and fault is Fault.DUPLICATE):
-                    raise _refusal(fault) from error
+                    raise refusals.given_up(fault) from error
                 duplicate = fault is Fault.DUPLICATE
                 log.info("unit of work runs again: %s", fault.name, extra={"attempt": attempt})
             await asyncio.sleep(0 if duplicate else random.uniform(0.5, 1.5) * 0.01 * 2**attempt)
@@ -198,11 +198,11 @@ class Database:
                     await transaction.commit()
         except TimeoutError:
             await self._kill(connection)
-            raise _outcome_unknown() if committing else Unavailable("the database is slow", retry_after=1) from None
+            raise refusals.outcome_unknown() if committing else refusals.slow() from None
         except DBAPIError as error:
             await _discard(connection)
             if committing and fault_of(error) is Fault.LOST:
-                raise _outcome_unknown() from error
+                raise refusals.outcome_unknown() from error
             raise
         except BaseException:
             await _discard(connection)
@@ -238,16 +238,3 @@ async def _discard(connection: AsyncConnection) -> None:
             await connection.invalidate()
     with suppress(SQLAlchemyError, OSError):
         await connection.close()
-
-
-def _outcome_unknown() -> TandemError:
-    message = "the connection broke while the change was being committed: outcome unknown, repeat the call"
-    return Unavailable(message, reason="OUTCOME_UNKNOWN", retry_after=1)
-
-
-def _refusal(fault: Fault) -> TandemError:
-    if fault is Fault.DUPLICATE:
-        return AlreadyExists("a unique key of the request is taken")
-    if fault is Fault.CONFLICT:
-        return Aborted("others changed the same things at the same time: repeat the call", retry_after=1)
-    return Unavailable("the database is out of reach", reason="DATABASE_UNAVAILABLE", retry_after=2)
