@@ -66,10 +66,25 @@ def _check(new: NewKey, now: datetime) -> None:
         for field, party, roles in (("source", new.source, SOURCE_ROLES), ("erp", new.erp, ERP_ROLES))
         if not party and (needing := roles.intersection(new.roles))
     ]
+    wrong += _half_open(new) if not wrong else []
     if new.expires_at is not None and new.expires_at <= now:
         wrong.append(FieldViolation("expires_at", "must be in the future"))
     if wrong:
         raise InvalidArgument(f"{wrong[0].field} {wrong[0].description}", reason="INVALID_FIELDS", fields=wrong)
+
+
+def _half_open(new: NewKey) -> list[FieldViolation]:
+    """Return what is wrong with a key for one party that would see what belongs to all others on the other side."""
+    scopes = scopes_of(new.roles)
+    if new.erp and not new.source and "orders:read" in scopes:
+        return [
+            FieldViolation("source", "is needed too: for one ERP alone, the key would read the orders of every source")
+        ]
+    if new.source and not new.erp and "deliveries:read" in scopes:
+        return [
+            FieldViolation("erp", "is needed too: for one source alone, the key would read what waits for every ERP")
+        ]
+    return []
 
 
 def _check_creator(creator: Principal, new: NewKey) -> None:
