@@ -17,12 +17,12 @@ PROCESSES = {"migrate": "server", "server": "server", "gateway": "gateway"}
 """Tandem's own services, and the member each runs."""
 
 
-def run_tool(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_tool(name: str, *arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a program of `scripts/tool` on the checkout, with nothing in its environment that could speak for us."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ}
     command = [str(ROOT / "scripts/tool"), name, *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env=kept | environment, capture_output=True, text=True, timeout=600, check=False
+        command, cwd=ROOT, env=kept | environment, input=given, capture_output=True, text=True, timeout=600, check=False
     )
 
 
