@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -12,7 +13,7 @@ from conftest import ROOT, ask_mysql, new_party
 from crm.erp import acknowledge, lease_one
 from retail import hand_over
 from sqlalchemy.engine import URL, make_url
-from stack import Stack
+from stack import BIN, Stack
 
 from tandem_server.migrations import migrate
 
@@ -39,6 +40,13 @@ def users(make_database: Callable[[str], str]) -> Iterator[tuple[URL, URL]]:
     ask_mysql(f"DROP USER '{owner}'@'%', '{server}'@'%'")
 
 
+def make_key(url: str) -> str:
+    """Make the first admin key as an operator does in the server's container."""
+    command = [str(BIN / "tandem-server"), "keys", "create", "--name", "first", "--role", "admin"]
+    environment = os.environ | {"TANDEM_DATABASE_URL": url}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
 async def test_one_migrates_and_the_other_serves(users: tuple[URL, URL], make_stack: Callable[..., Stack]) -> None:
     owner, server = (url.render_as_string(hide_password=False) for url in users)
     await asyncio.to_thread(migrate, owner)
@@ -46,5 +54,6 @@ async def test_one_migrates_and_the_other_serves(users: tuple[URL, URL], make_st
     async with party.crm() as crm, party.worker() as worker:
         await hand_over(crm, 1)
         assert await acknowledge(worker, await lease_one(worker)) == "ACKNOWLEDGED"
+    assert await asyncio.to_thread(make_key, server)
     with pytest.raises(pymysql.err.OperationalError, match="denied"):
         ask_mysql(f"DROP TABLE {users[1].database}.orders", users[1])
