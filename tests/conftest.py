@@ -111,6 +111,10 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     def make(url: str, **settings: str) -> Stack:
         home = tmp_path_factory.mktemp("home")
         environment = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": ROUTES}
+        environment |= {
+            "TANDEM_DRAIN_NOTICE_SECONDS": "0",
+            "TANDEM_HTTP_NOTICE_SECONDS": "0",
+        }  # nobody balances load here
         environment["TANDEM_WEBHOOK_SECRETS_FILE"] = str(write_secrets(home / "secrets.json"))
         names = {name: name if name.startswith("otel_") else f"tandem_{name}" for name in settings}
         environment |= {names[name].upper(): value for name, value in settings.items()}

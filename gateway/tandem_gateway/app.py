@@ -25,16 +25,18 @@ logger = logging.getLogger(__name__)
 async def running(settings: Settings) -> AsyncIterator[str]:
     """Serve as long as the block runs, and give the base URL; port 0 takes a free one.
 
-    At the end no connection is accepted any more, and what runs has `http_grace_seconds` to end. Raises OSError if the
-    address cannot be bound.
+    At the end readiness says so for `http_notice_seconds`; then no connection is accepted any more, and what runs has
+    `http_grace_seconds` to end. Raises OSError if the address cannot be bound.
     """
     host, port = settings.listen_address
     async with open_channel(settings) as channel:
         bodies = Bodies(settings)
         with_bodies = (route for part in (calls, webhooks) for route in part.routes(channel, bodies, settings))
-        routes = Routes([*with_bodies, *health.routes(channel, settings), *metrics.routes()])
+        stopping = asyncio.Event()
+        routes = Routes([*with_bodies, *health.routes(channel, settings, stopping), *metrics.routes()])
+        server = Server(Edge(routes), settings, stopping)
         # aiohttp waits so long for a handler, and then once more after telling it to end.
-        runner = web.ServerRunner(Server(Edge(routes), settings), shutdown_timeout=settings.http_grace_seconds / 2)
+        runner = web.ServerRunner(server, shutdown_timeout=settings.http_grace_seconds / 2)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
@@ -42,6 +44,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             url = f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
             logger.info("serving %s for %s", url, settings.grpc)
             yield url
+            stopping.set()
+            await asyncio.sleep(settings.http_notice_seconds)
         finally:
             await runner.cleanup()
 

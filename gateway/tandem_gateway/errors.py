@@ -19,6 +19,7 @@ from tandem_proto.errors import (
     InvalidArgument,
     ResourceExhausted,
     TandemError,
+    Unavailable,
     Unimplemented,
 )
 from tandem_proto.status import METADATA_KEY, from_status
@@ -110,6 +111,9 @@ def _in_our_words(error: TandemError) -> TandemError:
     logger.warning("gRPC itself ended a call", extra={"code": error.code, "words": str(error)})
     if status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unexpected(error)
+    if error.code == "CANCELLED":  # and not by us: what we cancel ends with no reply at all
+        words = "The server stopped in the middle of the call: outcome unknown, repeat it."
+        return Unavailable(words, reason="OUTCOME_UNKNOWN", retry_after=1)
     return type(error)(f"The call ended as {error.code}.", reason=error.code)
 
 

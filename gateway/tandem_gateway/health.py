@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import grpc
@@ -17,8 +18,8 @@ from tandem_gateway.transcoding.template import Template
 _CHECK = "/grpc.health.v1.Health/Check"
 
 
-def routes(channel: grpc.aio.Channel, settings: Settings) -> Iterator[Route[Endpoint]]:
-    """Return the routes of both checks."""
+def routes(channel: grpc.aio.Channel, settings: Settings, stopping: asyncio.Event) -> Iterator[Route[Endpoint]]:
+    """Return the routes of both checks; nothing is ready any more when it is *stopping*."""
     check = channel.unary_unary(
         _CHECK, health_pb2.HealthCheckRequest.SerializeToString, health_pb2.HealthCheckResponse.FromString
     )
@@ -27,6 +28,8 @@ def routes(channel: grpc.aio.Channel, settings: Settings) -> Iterator[Route[Endp
         return _reply({"process": "SERVING"})
 
     async def ready(_: Exchange) -> web.Response:
+        if stopping.is_set():
+            return _reply({"gateway": "NOT_SERVING"})
         try:
             answer = await check(health_pb2.HealthCheckRequest(), timeout=settings.http_ready_seconds)
         except grpc.aio.AioRpcError as error:

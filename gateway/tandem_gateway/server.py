@@ -59,7 +59,9 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send a reply; then the connection is idle."""
+        """Send a reply; then the connection is idle, or where the gateway stops, over."""
+        if self._server.stopping.is_set():
+            resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
         self._server.idles(self)
         return finished
@@ -91,7 +93,8 @@ class Server(web.Server):
     Where there are too many connections, the one that has been idle for longest, or has sent half a head, makes room.
     """
 
-    def __init__(self, edge: Edge, settings: Settings) -> None:
+    def __init__(self, edge: Edge, settings: Settings, stopping: asyncio.Event) -> None:
+        self.stopping = stopping
         self._limits: dict[str, Any] = {
             # Counts from the connection or the last reply until a request's head is complete: slow heads end here too.
             "keepalive_timeout": settings.http_idle_seconds,

@@ -33,6 +33,7 @@ class Settings(TelemetrySettings):
     http_connections: int = Field(
         default=1000, ge=1, description="connections at most; above it, the one idle for longest makes room"
     )
+    http_notice_seconds: float = Field(default=1, ge=0, description="how long readiness says so before a stop")
     http_grace_seconds: float = Field(default=8, ge=0, description="time for running requests to end at a stop")
     http_call_seconds: float = Field(default=35, gt=0, description="deadline of a call; above the longest long poll")
     http_ready_seconds: float = Field(default=1, gt=0, description="time for the server to say that it is ready")

@@ -11,9 +11,10 @@ RETRY_POLICY = {
     "initialBackoff": "0.2s",
     "maxBackoff": "5s",
     "backoffMultiplier": 3,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
-"""UNAVAILABLE is repeated and nothing else is (AIP-194), for the 7 s that a server may take to come back."""
+"""UNAVAILABLE is repeated (AIP-194), for the 7 s that a server may take to come back; so is CANCELLED where the
+caller did not cancel: that is how a call ends which reached a server just when it stopped."""
 
 
 def channel_options(request_bytes: int) -> list[tuple[str, int | str]]:

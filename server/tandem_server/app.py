@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tandem.admin.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
@@ -20,6 +21,7 @@ from tandem_server.rpc.admin import AdminService
 from tandem_server.rpc.crm import CrmService
 from tandem_server.rpc.erp import ErpService
 from tandem_server.rpc.guards import Guarded
+from tandem_server.rpc.health import Health
 from tandem_server.rpc.integration import IntegrationService
 from tandem_server.rpc.limits import Allowance, Limits
 from tandem_server.rpc.transport import Connections
@@ -34,6 +36,10 @@ from tandem_server.usecases.sync_status import StatusBoard
 from tandem_server.usecases.webhook_secrets import WebhookSecrets
 
 log = logging.getLogger(__name__)
+
+
+CLOSING_SECONDS = 1.5
+"""How long units of work that were abandoned may take to end, when the time to drain is over."""
 
 
 class Server:
@@ -52,7 +58,7 @@ class Server:
         self._keys = KeyRing(self._database, settings.key_cache_seconds)
         gauges = Gauges(self._database, settings.pool_size) if settings.measured else None
         self._housekeeping = Housekeeping(self._database, self._keys, gauges)
-        self._health = health.aio.HealthServicer()
+        self._health = Health(self._database)
         allowance = Allowance(settings.key_requests_per_second, settings.key_calls, settings.key_streams)
         secrets = WebhookSecrets(settings.webhook_secrets_file)
         guarded = Guarded(self._keys, secrets, Limits(allowance), settings.grpc_call_seconds)
@@ -67,7 +73,7 @@ class Server:
         add_IntegrationServiceServicer_to_server(integration, self._server)
         admin = AdminService(self._database, self._keys, settings.environment)
         add_AdminServiceServicer_to_server(admin, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
         names = [service.full_name for service in SERVICES]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
 
@@ -77,17 +83,27 @@ class Server:
         self._housekeeping.start()
         port = self._server.add_insecure_port(self._settings.grpc_listen)
         await self._server.start()
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        await self._health.start()
         return port
 
     async def stop(self) -> None:
-        """Drain: say so in health, end the streams resumably, let unary calls finish, close everything."""
-        await self._health.enter_graceful_shutdown()
+        """Drain, in `drain_seconds` and 2 s at most: say so in health and go on for a moment, then take no new calls.
+
+        Streams end resumably, unary calls and abandoned units of work finish, and everything is closed.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._settings.drain_seconds
+        await self._health.drain()
+        await asyncio.sleep(self._settings.drain_notice_seconds)
         await self._dispatcher.drain()
-        await self._server.stop(self._settings.drain_seconds)
-        await self._dispatcher.close()
-        await self._housekeeping.close()
-        await self._keys.close()
+        await self._server.stop(max(0.0, ends - loop.time()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(max(ends, loop.time()) + CLOSING_SECONDS):
+                await self._close()
+
+    async def _close(self) -> None:
+        await self._health.close()
+        await asyncio.gather(self._dispatcher.close(), self._housekeeping.close(), self._keys.close())
         await self._database.close()
 
 

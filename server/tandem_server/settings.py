@@ -37,6 +37,7 @@ class Settings(TelemetrySettings):
     pool_size: int = Field(default=5, ge=1, le=100, description="database connections at most")
     transaction_seconds: float = Field(default=10, gt=0, le=60, description="how long one unit of work may take")
     max_attempts: int = Field(default=10, ge=1, le=1000, description="failures after which an order is a dead letter")
+    drain_notice_seconds: float = Field(default=1, ge=0, le=60, description="how long health says so before the stop")
     drain_seconds: float = Field(default=10, ge=0, le=600, description="how long running calls may take to end at stop")
 
     @computed_field  # type: ignore[prop-decorator]

@@ -15,10 +15,10 @@ import pymysql
 import pytest
 from conftest import Party, free_address
 from known_keys import add_keys
+from soaking.mysqld import OwnMysql
 from stack import Stack
 
 from .load import MOST_SECONDS, Ledger, Load, check
-from .mysqld import OwnMysql
 
 ORDERS = 1000
 KILLS_OF_MYSQL, KILLS_OF_SERVERS = 6, 14

@@ -1,8 +1,10 @@
-"""What surrounds every call, of any kind: telemetry ▸ errors ▸ authentication ▸ limits ▸ validation ▸ idempotency."""
+"""What surrounds every call, of any kind.
+
+telemetry ▸ errors ▸ deadline ▸ authentication ▸ limits ▸ validation ▸ idempotency
+"""
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,11 +14,12 @@ import grpc
 
 from tandem_proto import tracing
 from tandem_proto.catalogue import methods
-from tandem_proto.errors import DeadlineExceeded, Internal, TandemError
+from tandem_proto.errors import Internal, TandemError
 from tandem_proto.status import METADATA_KEY, short_message, to_status
 from tandem_server.domain.principals import Caller
 from tandem_server.rpc.authentication import Watch, authenticate, authorize, verify
 from tandem_server.rpc.calls import CALLER, HEADERS, SLOT, Context
+from tandem_server.rpc.deadlines import in_time, pushback
 from tandem_server.rpc.idempotency import METADATA as IDEMPOTENCY_KEY
 from tandem_server.rpc.idempotency import slot_of
 from tandem_server.rpc.incoming import Call, Guard, sent_with
@@ -25,9 +28,6 @@ from tandem_server.rpc.telemetry import telemetry
 from tandem_server.rpc.validation import validate
 from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.webhook_secrets import WebhookSecrets
-
-PUSHBACK = "grpc-retry-pushback-ms"
-"""When a client of gRPC is to repeat a call (gRFC A6), which does not read RetryInfo."""
 
 OPEN_SERVICES = ("/grpc.health.v1.Health/",)
 """Services that need no key."""
@@ -50,8 +50,7 @@ async def errors(call: Call) -> AsyncIterator[None]:
 async def _abort(call: Call, error: TandemError) -> None:
     call.code, call.reason = error.code, error.reason
     details = to_status(error).SerializeToString()
-    pushback = {} if error.retry_after is None else {PUSHBACK: str(round(error.retry_after * 1000))}
-    sent = ((METADATA_KEY, details), *pushback.items(), *call.trailing)
+    sent = ((METADATA_KEY, details), *pushback(call.context, error), *call.trailing)
     await call.context.abort(grpc.StatusCode[error.code], short_message(error), sent)
 
 
@@ -92,20 +91,29 @@ async def idempotency(call: Call) -> AsyncIterator[None]:
     yield
 
 
-def limited(limits: Limits, call_seconds: float) -> Guard:
-    """Return the guard that keeps every principal within *limits*, and a unary call within *call_seconds*."""
+def deadline(most_seconds: float) -> Guard:
+    """Return the guard that ends unary calls in time, as `in_time` does."""
 
     @asynccontextmanager
     async def guard(call: Call) -> AsyncIterator[None]:
-        streaming = call.method is None or not call.method.unary
+        if not call.unary:
+            yield
+            return
+        async with in_time(call.context, lambda: call.request, most_seconds):
+            yield
+
+    return guard
+
+
+def limited(limits: Limits) -> Guard:
+    """Return the guard that keeps every principal within *limits*."""
+
+    @asynccontextmanager
+    async def guard(call: Call) -> AsyncIterator[None]:
         principal = CALLER.get().principal
         call.share = limits.share(principal.key_id or principal.name)
-        with call.share.admit(streaming=streaming):
-            try:
-                async with asyncio.timeout(None if streaming else call_seconds):
-                    yield
-            except TimeoutError as error:
-                raise DeadlineExceeded(f"the call took longer than {call_seconds:g} s: outcome unknown") from error
+        with call.share.admit(streaming=not call.unary):
+            yield
 
     return guard
 
@@ -113,12 +121,12 @@ def limited(limits: Limits, call_seconds: float) -> Guard:
 class Guarded(grpc.aio.ServerInterceptor):
     """Runs every call inside the guards; callers are known by their *keys*, or by what they sign with *secrets*.
 
-    *limits* and *call_seconds* are as in `limited`.
+    *limits* are those of a principal, *call_seconds* is the longest that a unary call may take.
     """
 
     def __init__(self, keys: KeyRing, secrets: WebhookSecrets, limits: Limits, call_seconds: float) -> None:
         self._keys = keys
-        before = telemetry, errors, authentication(keys, secrets), limited(limits, call_seconds)
+        before = telemetry, errors, deadline(call_seconds), authentication(keys, secrets), limited(limits)
         self._guards: tuple[Guard, ...] = (*before, validation, idempotency)
         self._methods = {method.path: method for method in methods()}
 

@@ -39,6 +39,11 @@ class Call:
     def __post_init__(self) -> None:
         self.request_id = self.sent.get("x-request-id", "")[:200] or uuid.uuid4().hex
 
+    @property
+    def unary(self) -> bool:
+        """Whether it is one request with one response."""
+        return self.method is not None and self.method.unary
+
     def parse(self) -> None:
         """Make a message of the request's bytes, once. Raises InvalidArgument where they are none."""
         if self.method is not None and isinstance(self.request, bytes):

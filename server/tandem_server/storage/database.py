@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from tandem_server.instruments import CONNECTION_WAIT
 from tandem_server.storage import refusals
 from tandem_server.storage.dialects import DatabaseClock, Fault, engine_options, fault_of, prepare, watcher_options
+from tandem_server.storage.reach import Reach
 from tandem_server.storage.tracing import spanning, trace_statements
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class Database:
         prepare(self._watcher, writer=False)
         self._spare = create_async_engine(parsed, poolclass=NullPool)
         self._units: set[asyncio.Task[Any]] = set()
+        self.reach = Reach()
         for engine in {self._writer, self._reader} if traced else ():
             trace_statements(engine)
 
@@ -148,6 +150,8 @@ class Database:
             await engine.dispose()
 
     async def _queue(self, engine: AsyncEngine, slots: asyncio.Semaphore, unit: Unit[T]) -> T:
+        if engine is not self._watcher:
+            self.reach.require()
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._seconds / 2):
@@ -208,6 +212,7 @@ class Database:
             await _discard(connection)
             raise
         await connection.close()
+        self.reach.note()
         for callback in transaction._after_commit:  # noqa: SLF001 - the two are one thing in two parts
             callback()
         return result

@@ -13,7 +13,7 @@ def busy() -> TandemError:
 
 def slow() -> TandemError:
     """A unit of work took too long, and was not committed."""
-    return Unavailable("the database is slow", retry_after=1)
+    return Unavailable("the database is slow", reason="DATABASE_SLOW", retry_after=1)
 
 
 def outcome_unknown() -> TandemError:

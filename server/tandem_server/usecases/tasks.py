@@ -32,5 +32,9 @@ class Tasks:
             async with asyncio.timeout(CLOSE_SECONDS):
                 while self._running:
                     await asyncio.wait(self._running)
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel what runs."""
         for task in self._running:
             task.cancel()

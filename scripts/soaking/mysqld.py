@@ -6,17 +6,20 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pymysql
-from conftest import ROOT
 from sqlalchemy.engine import URL, make_url
 
+ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30
 
 
 class OwnMysql:
-    """A MySQL that dies by SIGKILL and comes back on the same data. RuntimeError where none is to be had."""
+    """A MySQL that dies by SIGKILL and comes back on the same data, in *folder*; RuntimeError where there is none."""
 
     def __init__(self, folder: Path) -> None:
         self._lend_packages(folder)
@@ -72,10 +75,34 @@ class OwnMysql:
                 raise RuntimeError(f"MySQL did not come back on its data: see {self._log}")
             time.sleep(0.05)
 
-    def ask(self, statement: str) -> None:
-        with pymysql.connect(host=self.url.host, port=self.url.port or 0, user="root") as connection:
-            connection.cursor().execute(statement)
+    @property
+    def pid(self) -> int:
+        """The process that runs, or ran last."""
+        return self._process.pid if self._process else self._pid
+
+    def freeze(self) -> None:
+        """Stop it where it stands: connections stay open, and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill_connections(self) -> None:
+        """End every connection but the one that says so, as an operator might."""
+        for (thread,) in self.ask("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()"):
+            with suppress(pymysql.err.MySQLError):
+                self.ask(f"KILL {thread}")
+
+    def ask(self, statement: str) -> Sequence[Any]:
+        """Execute *statement* in a transaction of its own, and return its rows."""
+        with (
+            pymysql.connect(host=self.url.host, port=self.url.port or 0, user="root") as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
             connection.commit()
+            return list(cursor.fetchall())
 
     def _answers(self) -> bool:
         try:
