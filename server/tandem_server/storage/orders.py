@@ -12,7 +12,6 @@ from sqlalchemy import BindParameter, Column, ColumnElement, and_, bindparam, in
 
 from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.dialects import by_index
-from tandem_server.storage.packed import Packed
 from tandem_server.storage.tables import deliveries, order_lines, orders
 
 PAGE_BYTES = 1 << 20
@@ -24,15 +23,14 @@ LINE_CONTENT = tuple(c.name for c in order_lines.c if c.name not in ("order_id",
 
 
 IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-ORDERS, LINES = Packed(orders), Packed(order_lines)
-BY_IDS = select(ORDERS.column).where(orders.c.id.in_(IDS))
+BY_IDS = select(orders).where(orders.c.id.in_(IDS))
 BY_EXTERNAL_IDS = by_index(
-    select(ORDERS.column).where(orders.c.external_id.in_(IDS), orders.c.source == bindparam("source")),
+    select(orders).where(orders.c.external_id.in_(IDS), orders.c.source == bindparam("source")),
     orders,
     "uq_orders_external",
 )
 DELIVERIES = select(deliveries).where(deliveries.c.order_id.in_(IDS))
-FIRST_LINES = select(LINES.column).where(order_lines.c.order_id.in_(IDS), order_lines.c.revision == 1)
+FIRST_LINES = select(order_lines).where(order_lines.c.order_id.in_(IDS), order_lines.c.revision == 1)
 
 
 class StoredOrder(NamedTuple):
@@ -58,12 +56,12 @@ class OrderFilters(NamedTuple):
 
 async def load(tx: Transaction, ids: Sequence[str]) -> dict[str, StoredOrder]:
     """Return the orders with *ids* that exist, by id."""
-    return await _complete(tx, await ORDERS.rows(tx, BY_IDS, ids=ids))
+    return await _complete(tx, await tx.rows(BY_IDS, ids=ids))
 
 
 async def of_deliveries(tx: Transaction, rows: Mapping[str, Any]) -> list[StoredOrder]:
     """Return the orders of delivery rows by order id, in the same order; the rows are the caller's word."""
-    headers = {row.id: row for row in await ORDERS.rows(tx, BY_IDS, ids=list(rows))}
+    headers = {row.id: row for row in await tx.rows(BY_IDS, ids=list(rows))}
     lines = await _lines(tx, {row.id: row.revision for row in headers.values()})
     return [StoredOrder(headers[order_id], lines[order_id], delivery) for order_id, delivery in rows.items()]
 
@@ -71,8 +69,8 @@ async def of_deliveries(tx: Transaction, rows: Mapping[str, Any]) -> list[Stored
 async def find(tx: Transaction, source: str | None, *, order_id: str = "", external_id: str = "") -> StoredOrder | None:
     """Return the order of *source* (None: of any) with one of the two ids."""
     wanted = orders.c.id == order_id if order_id else orders.c.external_id == external_id
-    query = select(ORDERS.column).where(wanted, *_of(source))
-    return next(iter((await _complete(tx, await ORDERS.rows(tx, query))).values()), None)
+    query = select(orders).where(wanted, *_of(source))
+    return next(iter((await _complete(tx, await tx.rows(query))).values()), None)
 
 
 async def whereabouts(
@@ -85,7 +83,7 @@ async def whereabouts(
 
 async def by_external_ids(tx: Transaction, source: str, external_ids: Sequence[str]) -> dict[str, StoredOrder]:
     """Return the orders of *source* that exist, by external id."""
-    found = await _complete(tx, await ORDERS.rows(tx, BY_EXTERNAL_IDS, source=source, ids=external_ids))
+    found = await _complete(tx, await tx.rows(BY_EXTERNAL_IDS, source=source, ids=external_ids))
     return {stored.order.external_id: stored for stored in found.values()}
 
 
@@ -93,15 +91,15 @@ async def page(
     tx: Transaction, filters: OrderFilters, *, after_id: str, newest_first: bool, limit: int
 ) -> tuple[list[StoredOrder], bool]:
     """Return at most *limit* orders behind *after_id*, by id, and whether there are more; ends at 1 MiB."""
-    query = select(ORDERS.column, deliveries.c.bytes).join(deliveries, deliveries.c.order_id == orders.c.id)
+    query = select(orders, deliveries.c.bytes).join(deliveries, deliveries.c.order_id == orders.c.id)
     query = query.where(*conditions(filters))
     if after_id:
         query = query.where(orders.c.id < after_id if newest_first else orders.c.id > after_id)
     by_id = orders.c.id.desc() if newest_first else orders.c.id
     headers = await tx.rows(query.order_by(by_id).limit(limit + 1))
     fitting = headers[: max(1, _fitting([row.bytes for row in headers[:limit]]))]
-    found = await _complete(tx, [ORDERS.read(row.packed) for row in fitting])
-    return list(found.values()), len(fitting) < len(headers)
+    found = await _complete(tx, fitting)
+    return [found[row.id] for row in fitting], len(fitting) < len(headers)
 
 
 async def add(
@@ -134,11 +132,11 @@ async def _lines(tx: Transaction, revisions: Mapping[str, int]) -> dict[str, lis
     """Return the lines of each order id at its revision, by number."""
     first = [order_id for order_id, revision in revisions.items() if revision == 1]
     later = [(order_id, revision) for order_id, revision in revisions.items() if revision != 1]
-    rows = await LINES.rows(tx, FIRST_LINES, ids=first) if first else []
+    rows = list(await tx.rows(FIRST_LINES, ids=first)) if first else []
     if later:
         columns = order_lines.c
         wanted = [and_(columns.order_id == order_id, columns.revision == number) for order_id, number in later]
-        rows += await LINES.rows(tx, select(LINES.column).where(or_(*wanted)))
+        rows += await tx.rows(select(order_lines).where(or_(*wanted)))
     found: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
         found[row.order_id].append(row)
