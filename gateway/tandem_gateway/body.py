@@ -44,7 +44,7 @@ class Bodies:
         if http.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("The body must not be compressed.")
         _check_size(http.content_length or 0, limit)
-        await _continue(http)
+        await ask_for_body(http)
         parts: list[bytes] = []
         try:
             await self._read(http, limit, parts)
@@ -82,7 +82,7 @@ def _counted(size: int) -> int:
     return max(0, size - SMALL_BYTES)
 
 
-async def _continue(http: web.BaseRequest) -> None:
+async def ask_for_body(http: web.BaseRequest) -> None:
     """Tell a client that waits for it to send its body (RFC 9110, 10.1.1)."""
     if http.version == HttpVersion11 and http.headers.get("Expect", "").lower() == "100-continue":
         await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -20,6 +20,7 @@ from tandem_gateway.transcoding.request import Incoming, RequestReader
 from tandem_gateway.transcoding.response import ResponseWriter
 from tandem_gateway.transcoding.routes import Route
 from tandem_gateway.transcoding.template import Template
+from tandem_gateway.uploads import pieces, send
 from tandem_proto.catalogue import Method, methods
 from tandem_proto.tracing import calling
 
@@ -57,7 +58,14 @@ class Binding:
     reader: RequestReader
     writer: ResponseWriter
     bodies: Bodies
-    timeout: float
+    settings: Settings
+
+    def first(self, exchange: Exchange) -> Message:
+        """Return the first message of an upload; raises InvalidArgument, and UnsupportedMediaType for its file."""
+        headers = exchange.http.headers
+        sent = headers.get("Content-Type", "")
+        told = Incoming(exchange.variables, exchange.query, b"", headers.get("If-Match"), content_type=sent)
+        return self.reader.read(told)
 
     @asynccontextmanager
     async def request(self, exchange: Exchange) -> AsyncIterator[Message]:
@@ -73,15 +81,19 @@ def routes(channel: grpc.aio.Channel, bodies: Bodies, settings: Settings) -> Ite
     for method in methods():
         if method.signed:  # their raw bytes are what counts: see `webhooks`
             continue
-        if method.descriptor.client_streaming:
-            raise ValueError(f"{method.path}: uploads are not transcoded")
         for rule in method.http:
             pattern = str(rule.WhichOneof("pattern"))
             verb, template = pattern.upper(), Template(getattr(rule, pattern))
             reader = RequestReader(method, rule, verb, template)
-            binding = Binding(method, reader, ResponseWriter(method, rule), bodies, settings.http_call_seconds)
-            answer = _unary(channel, binding) if method.unary else _stream(channel, binding)
-            yield Route(verb, template, Endpoint(answer, str(rule.body)))
+            binding = Binding(method, reader, ResponseWriter(method, rule), bodies, settings)
+            yield Route(verb, template, Endpoint(_answer(channel, binding), str(rule.body)))
+
+
+def _answer(channel: grpc.aio.Channel, binding: Binding) -> Answer:
+    method = binding.method
+    if method.descriptor.client_streaming:
+        return _upload(channel, binding)
+    return _unary(channel, binding) if method.unary else _stream(channel, binding)
 
 
 def _unary(channel: grpc.aio.Channel, binding: Binding) -> Answer:
@@ -91,7 +103,7 @@ def _unary(channel: grpc.aio.Channel, binding: Binding) -> Answer:
     async def answer(exchange: Exchange) -> web.StreamResponse:
         async with binding.request(exchange) as request:
             metadata = with_key(exchange.metadata, method)
-            message, headers = await called(method, call, request, metadata, binding.timeout)
+            message, headers = await called(method, call, request, metadata, binding.settings.http_call_seconds)
         return binding.writer.response(message, exchange.path, headers)
 
     return answer
@@ -145,6 +157,22 @@ async def _passed_on(
             await reply.write(binding.writer.chunk(message))
             message = await running.read()
     return reply
+
+
+def _upload(channel: grpc.aio.Channel, binding: Binding) -> Answer:
+    method, settings = binding.method, binding.settings
+    call = channel.stream_unary(method.path, method.request.SerializeToString, method.response.FromString)
+
+    async def answer(exchange: Exchange) -> web.StreamResponse:
+        first = binding.first(exchange)
+        further = (binding.reader.piece(piece) async for piece in pieces(exchange.http, settings))
+        with calling(method.path) as traced:
+            running = call(metadata=(*exchange.metadata, *traced.metadata.items()))
+            message = await send(running, first, further, settings.http_call_seconds)
+        headers = to_headers(await running.initial_metadata(), await running.trailing_metadata())
+        return binding.writer.response(message, exchange.path, headers)
+
+    return answer
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class BodyTooLarge(ResourceExhausted):
 
 
 class UnsupportedMediaType(InvalidArgument):
-    """The body is not JSON, or is compressed."""
+    """The body is of another media type, or compressed in another way, than the request takes."""
 
 
 def status_of(error: TandemError) -> int:

@@ -23,7 +23,10 @@ class Settings(TelemetrySettings):
     http_buffer_bytes: int = Field(
         default=256 << 20, ge=0, description="what all bodies may take together, 64 KiB of each not counted"
     )
-    http_read_seconds: float = Field(default=20, gt=0, description="time for a body to arrive")
+    http_upload_bytes: int = Field(default=1 << 30, gt=0, description="largest file, after decompression")
+    http_read_seconds: float = Field(
+        default=20, gt=0, description="time for a body to arrive, and between two pieces of a file"
+    )
     http_idle_seconds: float = Field(
         default=30, gt=0, description="time for a request's head to arrive, and for a connection to stay idle"
     )

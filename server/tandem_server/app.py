@@ -67,10 +67,10 @@ class Server:
         crm = CrmService(self._database, routes, self._dispatcher.wake)
         erp = ErpService(self._database, self._dispatcher, self._housekeeping, routes, settings.max_attempts)
         board = StatusBoard(self._database, routes)
-        integration = IntegrationService(self._database, self._dispatcher, self._housekeeping, routes, board)
+        self._integration = IntegrationService(self._database, self._dispatcher, self._housekeeping, routes, board)
         add_CrmServiceServicer_to_server(crm, self._server)
         add_ErpServiceServicer_to_server(erp, self._server)
-        add_IntegrationServiceServicer_to_server(integration, self._server)
+        add_IntegrationServiceServicer_to_server(self._integration, self._server)
         admin = AdminService(self._database, self._keys, settings.environment)
         add_AdminServiceServicer_to_server(admin, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._server)
@@ -96,6 +96,7 @@ class Server:
         await self._health.drain()
         await asyncio.sleep(self._settings.drain_notice_seconds)
         await self._dispatcher.drain()
+        self._integration.drain()
         await self._server.stop(max(0.0, ends - loop.time()))
         with suppress(TimeoutError):
             async with asyncio.timeout_at(max(ends, loop.time()) + CLOSING_SECONDS):
@@ -103,7 +104,8 @@ class Server:
 
     async def _close(self) -> None:
         await self._health.close()
-        await asyncio.gather(self._dispatcher.close(), self._housekeeping.close(), self._keys.close())
+        owners = self._dispatcher, self._integration, self._housekeeping, self._keys
+        await asyncio.gather(*(owner.close() for owner in owners))
         await self._database.close()
 
 

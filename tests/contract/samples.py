@@ -125,7 +125,8 @@ def broken_fields(method: Method, descriptor: Any, prefix: str, reach: Callable[
         path = prefix + field.name
         for rule, at, spoil in spoilers(field, rules_of(field)):
             yield Broken(method, path + at, rule, lambda request, spoil=spoil: spoil(reach(request)))  # type: ignore[misc]
-        if is_plain(field):
+        rows_of_an_upload = method.descriptor.client_streaming and field.is_repeated  # they have outcomes instead
+        if is_plain(field) and not rows_of_an_upload:
             inner = f"{path}[0]." if field.is_repeated else f"{path}."
             yield from broken_fields(method, field.message_type, inner, inside(field, reach))
 

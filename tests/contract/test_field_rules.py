@@ -33,7 +33,9 @@ async def refusal(stack: Any, method: Method, request: Message) -> TandemError |
             "response_deserializer": method.response.FromString,
         }
         try:
-            if method.unary:
+            if method.descriptor.client_streaming:
+                await channel.stream_unary(method.path, **wire)(iter([request]), metadata=KEY, timeout=20)
+            elif method.unary:
                 await channel.unary_unary(method.path, **wire)(request, metadata=KEY, timeout=20)
             else:
                 await anext(aiter(channel.unary_stream(method.path, **wire)(request, metadata=KEY, timeout=20)))

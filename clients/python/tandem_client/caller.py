@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -10,6 +11,7 @@ from typing import TypeVar
 import grpc
 
 from tandem_proto.catalogue import Method, methods
+from tandem_proto.errors import DeadlineExceeded
 from tandem_proto.status import METADATA_KEY, from_status
 from tandem_proto.tracing import Outgoing, calling
 
@@ -60,6 +62,34 @@ class Caller:
             finally:
                 if running.cancel():  # the server goes on sending to those who merely stop reading
                     call.code = "CANCELLED"
+
+    async def upload(
+        self, method: grpc.aio.StreamUnaryMultiCallable[Req, Res], kind: type[Req], requests: AsyncIterator[Req]
+    ) -> Res:
+        """Send *requests*, all of one *kind*, and return the response, which may come before the last of them.
+
+        Raises DeadlineExceeded where the server takes nothing, or says nothing, for as long as a call may take.
+        """
+        request_id = str(uuid.uuid4())
+        with translated(request_id), calling(METHODS[kind].path) as call:
+            running = method(metadata=self._metadata(request_id, call))
+            try:
+                await self._send(running, requests)
+                async with asyncio.timeout(self._timeout):
+                    return await running
+            except TimeoutError:
+                raise DeadlineExceeded(f"the server took nothing, or said nothing, for {self._timeout:g} s") from None
+            finally:
+                running.cancel()  # an upload that is not ended is not whole
+
+    async def _send(self, call: grpc.aio.StreamUnaryCall[Req, Res], requests: AsyncIterator[Req]) -> None:
+        try:
+            async for request in requests:
+                async with asyncio.timeout(self._timeout):
+                    await call.write(request)
+            await call.done_writing()
+        except asyncio.InvalidStateError:
+            return  # the call is at its end already, and says why
 
     def _metadata(self, request_id: str, call: Outgoing, idempotency_key: str = "") -> grpc.aio.Metadata:
         key = {"idempotency-key": idempotency_key} if idempotency_key else {}

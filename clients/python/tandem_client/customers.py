@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from os import PathLike
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -17,7 +18,9 @@ from tandem.crm.v1.customer_requests_pb2 import (
     UpsertCustomerRequest,
     UpsertCustomerResponse,
 )
+from tandem.integration.v1.import_pb2 import Import
 from tandem_client.caller import Caller
+from tandem_client.imports import Imports, Progress
 from tandem_client.pages import Pages
 
 
@@ -28,8 +31,9 @@ def _customers(page: ListCustomersResponse) -> Iterable[Customer]:
 class Customers:
     """The customers of the caller's party."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, imports: Imports) -> None:
         self._caller = caller
+        self._imports = imports
         self._stub = CrmServiceStub(caller.channel)
         self.list = Pages(caller, self._stub.ListCustomers, ListCustomersRequest, _customers)
         """Iterate over customers, oldest first; the filters are the fields of ListCustomersRequest."""
@@ -67,3 +71,28 @@ class Customers:
         request = UpdateCustomerRequest(id=customer_id, customer=customer, update_mask=mask, etag=etag)
         response = await self._caller.unary(self._stub.UpdateCustomer, request, idempotency_key=idempotency_key)
         return response.customer
+
+    async def import_(
+        self,
+        source: str | PathLike[str] | Iterable[Customer],
+        *,
+        import_id: str = "",
+        columns: Mapping[str, str] | None = None,
+        all_or_nothing: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Import:
+        """Import a CSV or NDJSON file (by its path, with or without .gz) or *source*'s customers; return how it ended.
+
+        *columns* tells the fields of a CSV's columns that are called otherwise: {"E-Mail": "email", "Fax": ""}. A row
+        that is wrong ends in `tandem.imports.rows` rather than here, unless it is *all_or_nothing*. What is cut off is
+        sent again, and goes on where it stopped; to go on in another process, choose the *import_id*.
+        """
+        return await self._imports.customers(
+            source,
+            import_id=import_id,
+            columns=columns,
+            all_or_nothing=all_or_nothing,
+            dry_run=dry_run,
+            progress=progress,
+        )

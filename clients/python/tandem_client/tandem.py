@@ -11,6 +11,7 @@ from tandem_client.channel import open_channel
 from tandem_client.customers import Customers
 from tandem_client.erp import Erp
 from tandem_client.exports import Exports
+from tandem_client.imports import Imports
 from tandem_client.orders import Orders
 from tandem_client.webhooks import Webhooks
 
@@ -32,7 +33,9 @@ class Tandem:
     ) -> None:
         caller = Caller(open_channel(target, credentials), key, timeout)
         self._channel = caller.channel
-        self.customers = Customers(caller)
+        self.imports = Imports(caller)
+        """Imports, and what became of their rows."""
+        self.customers = Customers(caller, self.imports)
         """The CRM's customers."""
         self.orders = Orders(caller)
         """Orders: created and read by the CRM, pulled by the ERP."""

@@ -1,6 +1,7 @@
 """Which of a method's formats a request asks for: by the end of its path, or by the header `Accept` (RFC 9110, 12.5.1).
 
-The formats are the values of an enum of the request that stand for media types (`tandem.options.v1.media_type`).
+An upload tells its own by `Content-Type`. The formats are the values of an enum of the request that stand for media
+types (`tandem.options.v1.media_type`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from tandem.options.v1 import format_pb2
-from tandem_gateway.errors import NotAcceptable
+from tandem_gateway.errors import NotAcceptable, UnsupportedMediaType
 from tandem_gateway.transcoding.template import Template
 from tandem_proto.json.values import short_names
 
 _QUALITY = re.compile(r"q=(0(\.[0-9]{0,3})?|1(\.0{0,3})?)", re.IGNORECASE)
+_UTF_8 = ("utf-8", "utf8", "us-ascii")
 
 
 class Formats:
@@ -40,6 +42,14 @@ class Formats:
         if not likes[best]:
             raise NotAcceptable(self._names)
         return "" if len(set(likes.values())) == 1 else best
+
+    def sent(self, content_type: str) -> str:
+        """Return the format that the header *content_type* tells; raises UnsupportedMediaType for another one."""
+        name, *parameters = (part.strip().lower() for part in content_type.split(";"))
+        told = dict(parameter.partition("=")[::2] for parameter in parameters)
+        if name not in self._names or told.get("charset", "utf-8").strip('"') not in _UTF_8:
+            raise UnsupportedMediaType(f"The body must be {' or '.join(self._names)}, in UTF-8.")
+        return self._names[name]
 
 
 def takes_gzip(accept_encoding: str) -> bool:

@@ -27,13 +27,14 @@ _ENTITY_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"|([\x21\x23-\x2b\x2d-\x7e]
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What an HTTP request tells: the path's variables (decoded), the raw query, the body, two of its headers."""
+    """What an HTTP request tells: the path's variables (decoded), the raw query, the body, three of its headers."""
 
     variables: Mapping[str, str]
     query: str
     body: bytes
     if_match: str | None
     accept: str | None = None
+    content_type: str = ""
 
 
 class RequestReader:
@@ -43,6 +44,7 @@ class RequestReader:
         self._message = method.request
         self._decoder = decoder(method.descriptor.input_type)
         self._body = str(rule.body)
+        self._file = method.descriptor.client_streaming
         self._patch = verb == "PATCH" and "update_mask" in self._decoder.fields and self._body not in ("", "*")
         self._etag = self._takes_etag(template.variables)
         self._safe = method.safe
@@ -51,11 +53,10 @@ class RequestReader:
         for path in self._bound - {"*"}:
             if _walk(method.request(), self._decoder, path) is None:
                 raise ValueError(f"{method.path}: {path} is not a field of the request")
-        if self._body not in ("", "*") and self._decoder.fields[self._body].below is None:
-            raise ValueError(f"{method.path}: the body must be a message")
+        self._check_body(method)
 
     def read(self, incoming: Incoming) -> Message:
-        """Return the request message; raises InvalidArgument that names every wrong field."""
+        """Return the request message, of an upload the first; raises InvalidArgument that names every wrong field."""
         request, findings = self._message(), Findings()
         told = self._read_body(request, incoming.body, findings)
         self._read_query(request, incoming.query, findings)
@@ -64,9 +65,23 @@ class RequestReader:
         for path, text in incoming.variables.items():
             self._bind(request, path, text, "the path", findings)
         self._read_if_match(request, incoming.if_match, findings)
-        self._read_format(request, incoming.accept, findings)
+        if self._file:
+            self._read_sent_format(request, incoming.content_type, findings)
+        else:
+            self._read_format(request, incoming.accept, findings)
         findings.check()
         return request
+
+    def piece(self, data: bytes) -> Message:
+        """Return a further message of an upload: a piece of its file."""
+        return self._message(**{self._body: data})
+
+    def _check_body(self, method: Method) -> None:
+        field = self._decoder.fields.get(self._body)
+        if self._file and (field is None or field.descriptor.type != FieldDescriptor.TYPE_BYTES):
+            raise ValueError(f"{method.path}: the body of an upload must be bytes")
+        if not self._file and field is not None and field.below is None:
+            raise ValueError(f"{method.path}: the body must be a message")
 
     def _takes_etag(self, variables: tuple[str, ...]) -> bool:
         etag = self._decoder.fields.get("etag")
@@ -76,6 +91,8 @@ class RequestReader:
 
     def _read_body(self, request: Message, body: bytes, findings: Findings) -> list[str]:
         """Fill what the body fills, and return the names of the fields that it has."""
+        if self._file:
+            return []
         if not self._body:
             if body:
                 raise InvalidArgument("This request takes no body.", reason="NO_BODY_EXPECTED")
@@ -134,6 +151,12 @@ class RequestReader:
             self._bind(request, field, self._formats.of_path, "the path", findings)
         elif field and not getattr(request, field) and (liked := self._formats.accepted(accept)):
             self._bind(request, field, liked, "Accept", findings)
+
+    def _read_sent_format(self, request: Message, content_type: str, findings: Findings) -> None:
+        """Fill the format of an upload; the query tells it only where no header does."""
+        field = self._formats.field
+        if field and (content_type or not getattr(request, field)):
+            self._bind(request, field, self._formats.sent(content_type), "Content-Type", findings)
 
     def _bind(self, request: Message, path: str, text: str, origin: str, findings: Findings) -> None:
         """Fill the field at *path* from *text*; whoever told it before must have told the same."""

@@ -28,10 +28,11 @@ class ResponseWriter:
         self._part = str(rule.response_body)
         descriptor = method.descriptor.output_type
         field = descriptor.fields_by_name.get(self._part)
-        self.raw = _is_file(field) and not method.unary
+        streams = bool(method.descriptor.server_streaming)
+        self.raw = _is_file(field) and streams
         """Whether the response is a stream of bytes, passed on as they are, rather than of messages."""
         if self._part and not self.raw:
-            if field is None or field.message_type is None or field.is_repeated is method.unary:
+            if field is None or field.message_type is None or field.is_repeated is not streams:
                 raise ValueError(
                     f"{method.path}: response_body must name a message, in a stream a repeated one, or bytes"
                 )

@@ -5,6 +5,8 @@ The standard library's writer looks at each character twice, which took most of 
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 
@@ -24,6 +26,13 @@ def csv_lines(columns: Iterable[Cells]) -> bytes:
     return "\r\n".join([*rows, ""]).encode()
 
 
+def csv_rows(rows: Iterable[Sequence[str]], separator: str) -> bytes:
+    """Return *rows*, which may differ in length, as lines of CSV with *separator*, in UTF-8."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator).writerows(rows)
+    return text.getvalue().encode()
+
+
 def inert(column: Cells) -> Cells:
     """Return *column* with an apostrophe before each cell that a spreadsheet would execute.
 
@@ -33,6 +42,11 @@ def inert(column: Cells) -> Cells:
     if not _ANY_EXECUTED.search("\x1f" + "\x1f".join(column)):  # one look at them all: most columns have none
         return column
     return [f"'{cell}" if _EXECUTED.match(cell) else cell for cell in column]
+
+
+def alive(cell: str) -> str:
+    """Return *cell* as it was before `inert`."""
+    return cell[1:] if cell.startswith("'") and _EXECUTED.match(cell) else cell
 
 
 def _quoted(column: Cells) -> Cells:

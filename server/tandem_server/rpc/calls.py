@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Protocol, TypeVar
@@ -35,6 +35,17 @@ HTTP_HEADER = "tandem-http-"
 def set_header(name: str, value: str) -> None:
     """Make the gateway's reply to the current call carry the HTTP header *name*."""
     HEADERS.get()[f"{HTTP_HEADER}{name}"] = value
+
+
+async def whole(requests: AsyncIterator[Req], context: Context) -> AsyncIterator[Req]:
+    """Yield *requests* to their end, which is one only if the caller ended them: a cancel raises CancelledError.
+
+    grpc.aio ends the iteration over the requests of a call that is cancelled, too, and tells of the cancel a moment
+    later: by the time that the next operation of the call completes.
+    """
+    async for request in requests:
+        yield request
+    await context.send_initial_metadata(())
 
 
 class HasDatabase(Protocol):

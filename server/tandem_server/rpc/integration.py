@@ -7,6 +7,7 @@ from tandem_server.domain.routing import Routes
 from tandem_server.rpc.calls import CALLER, Context
 from tandem_server.rpc.integration_events import EventMethods
 from tandem_server.rpc.integration_exports import ExportMethods
+from tandem_server.rpc.integration_imports import ImportMethods
 from tandem_server.rpc.messages import timestamp
 from tandem_server.storage.database import Database
 from tandem_server.usecases.dispatch import Dispatcher
@@ -16,7 +17,7 @@ from tandem_server.usecases.sync_status import Queue, StatusBoard, SyncStatus
 STATES = ("waiting", "leased", "backing_off", "dead")
 
 
-class IntegrationService(EventMethods, ExportMethods):
+class IntegrationService(EventMethods, ExportMethods, ImportMethods):
     """`tandem.integration.v1.IntegrationService`: what runs beside single calls."""
 
     def __init__(
@@ -27,7 +28,8 @@ class IntegrationService(EventMethods, ExportMethods):
         routes: Routes,
         board: StatusBoard,
     ) -> None:
-        super().__init__(database, dispatcher, housekeeping, routes)
+        EventMethods.__init__(self, database, dispatcher, housekeeping, routes)
+        ImportMethods.__init__(self, database)
         self._board = board
 
     async def GetSyncStatus(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from itertools import islice
 from typing import Any
 
@@ -25,6 +26,16 @@ def broken(message: Message) -> list[FieldViolation]:
     found = list(islice(_broken(message, ""), MOST_TOLD))
     # What only shows with all items of a list there is not found item by item.
     return found or [_violation(v.proto, "") for v in VALIDATOR.collect_violations(message)]
+
+
+def broken_items(message: Message) -> dict[int, list[FieldViolation]]:
+    """Return what is wrong with the items of the one list that *message* has, by their position."""
+    found: dict[int, list[FieldViolation]] = {}
+    for violation in VALIDATOR.collect_violations(message):
+        field, description = astuple(_violation(violation.proto, ""))
+        item, _, inside = field.partition("].")
+        found.setdefault(int(item.partition("[")[2]), []).append(FieldViolation(inside, description))
+    return found
 
 
 def _broken(message: Any, prefix: str) -> Iterator[FieldViolation]:

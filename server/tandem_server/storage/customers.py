@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
@@ -11,8 +12,11 @@ from sqlalchemy import Column, ColumnElement, bindparam, case, insert, select, u
 
 from tandem_server.domain.customers import email_key
 from tandem_server.storage.database import CLOCK, Transaction
-from tandem_server.storage.dialects import by_index
+from tandem_server.storage.dialects import by_index, given
 from tandem_server.storage.tables import customers
+
+DML_ROWS = 500
+"""How many rows one statement writes at most."""
 
 BY_IDS = select(customers, CLOCK).where(customers.c.id.in_(bindparam("ids", expanding=True)))
 OWN_BY_IDS = BY_IDS.where(customers.c.source == bindparam("source"))
@@ -50,6 +54,18 @@ async def by_external_ids(
     return {row.external_id: row for row in await tx.rows(query, ids=external_ids, source=source)}
 
 
+async def by_keys(tx: Transaction, source: str, external_ids: Sequence[str], email_keys: Sequence[str]) -> list[Any]:
+    """Return the customers of *source* with one of *external_ids* or *email_keys*, locked."""
+    found: dict[str, Any] = {}
+    for some in _slices(list(external_ids)):
+        found |= await by_external_ids(tx, source, some, lock=True)
+    for some in _slices(list(email_keys)):
+        query = select(customers).where(customers.c.email_key.in_(some), customers.c.source == source)
+        query = by_index(query.order_by(customers.c.email_key), customers, "ix_customers_email").with_for_update()
+        found |= {row.external_id: row for row in await tx.rows(query)}
+    return list(found.values())
+
+
 async def of_orders(tx: Transaction, source: str, ids: Sequence[str], external_ids: Sequence[str]) -> list[Any]:
     """Return the customers of *source* that orders name by one of *ids* or *external_ids*."""
     found = list(await tx.rows(OWN_BY_IDS, ids=ids, source=source)) if ids else []
@@ -80,14 +96,23 @@ async def page(
 
 async def add(tx: Transaction, rows: list[dict[str, Any]]) -> None:
     """Insert customers; a taken key raises DBAPIError, and the unit runs again."""
-    await tx.execute(insert(customers), [row | {"email_key": email_key(row["email"])} for row in rows])
+    for some in _slices(rows):
+        await tx.execute(insert(customers), [row | {"email_key": email_key(row["email"])} for row in some])
 
 
-async def change(tx: Transaction, customer_id: str, values: Mapping[str, Any]) -> None:
-    """Change *values* of a customer, count its version and set its `updated_at`."""
-    derived = {"email_key": email_key(values["email"])} if "email" in values else {}
+async def change(tx: Transaction, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Change values of customers, by id; count their versions and set `updated_at`."""
     counted = {"version": customers.c.version + 1, "updated_at": await tx.now()}
-    await tx.execute(update(customers).where(customers.c.id == customer_id).values(**values, **derived, **counted))
+    rows = [
+        {"id": each, **values, **({"email_key": email_key(values["email"])} if "email" in values else {})}
+        for each, values in changes.items()
+    ]
+    await _update(tx, rows, counted)
+
+
+async def mark(tx: Transaction, marks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set columns of customers, by id, that are no change of the customer."""
+    await _update(tx, [{"id": each, **values} for each, values in marks.items()], {})
 
 
 async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
@@ -98,6 +123,19 @@ async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
     changed = (customers.c.id.in_(numbers), customers.c.erp_number != number)
     values = {"erp_number": number, "version": customers.c.version + 1, "updated_at": await tx.now()}
     await tx.execute(update(customers).where(*changed).values(values))
+
+
+async def _update(tx: Transaction, rows: Sequence[Mapping[str, Any]], further: Mapping[str, Any]) -> None:
+    """Set what *rows* say of the customers with their ids, and *further* columns, in one statement a set of columns."""
+    for names, alike in groupby(sorted(rows, key=tuple), key=tuple):
+        for some in _slices(list(alike)):
+            told = given(customers, names, some)
+            values = {name: told.c[name] for name in names if name != "id"}
+            await tx.execute(update(customers).where(customers.c.id == told.c.id).values(**values, **further))
+
+
+def _slices(rows: list[Any]) -> Iterator[list[Any]]:
+    return (rows[start : start + DML_ROWS] for start in range(0, len(rows), DML_ROWS))
 
 
 def _of(source: str | None) -> list[ColumnElement[bool]]:

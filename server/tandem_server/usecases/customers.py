@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tandem_proto.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound
 from tandem_server.domain.content import Content, differing, digest
+from tandem_server.domain.customers import BLANK
 from tandem_server.domain.etags import check_etag
 from tandem_server.domain.money import minor_units
 from tandem_server.domain.principals import Caller
@@ -23,27 +27,68 @@ class Created(NamedTuple):
     replayed: bool
 
 
+class Change(NamedTuple):
+    """What a customer is to become: `content` laid over its `row` (None: there is none yet).
+
+    `fields` names what differs; `marks` are further columns to write, which are no change of the customer.
+    """
+
+    id: str
+    row: Any | None
+    content: Content
+    fields: Sequence[str]
+    marks: Content
+
+    @property
+    def key(self) -> str:
+        """What the customer is sorted by: its external id."""
+        return str(self.row.external_id if self.row else self.content["external_id"])
+
+    @property
+    def outcome(self) -> str:
+        """CREATED, UPDATED or UNCHANGED."""
+        if self.row is None:
+            return "CREATED"
+        return "UPDATED" if self.fields else "UNCHANGED"
+
+
+def change_of(row: Any | None, content: Content, marks: Content = MappingProxyType({})) -> Change:
+    """Return what it takes to make the customer *row*, or a new one, as *content* says."""
+    if row is None:
+        return Change(new_customer_id(), None, content, (), marks)
+    return Change(row.id, row, content, differing(content, {name: getattr(row, name) for name in content}), marks)
+
+
 async def create(tx: Transaction, caller: Caller, content: Content) -> Created:
     """Create a customer, or return the one that the same create made before.
 
     Raises AlreadyExists, naming the fields that differ, where another one has the external id, and InvalidArgument for
     an unknown currency.
     """
-    _check(content)
+    check(content)
     existing = await customers.by_external_ids(tx, caller.source, [content["external_id"]])
     if row := existing.get(content["external_id"]):
         return Created(_same(row, content), replayed=True)
-    return Created(await _add(tx, caller, content), replayed=False)
+    return Created(await _stored(tx, caller, change_of(None, content)), replayed=False)
 
 
 async def upsert(tx: Transaction, caller: Caller, content: Content) -> tuple[Any, str]:
     """Store the customer as *content* says and return it with CREATED, UPDATED or UNCHANGED."""
-    _check(content)
+    check(content)
     external_id = content["external_id"]
-    row = (await customers.by_external_ids(tx, caller.source, [external_id], lock=True)).get(external_id)
-    if row is None:
-        return await _add(tx, caller, content), "CREATED"
-    return await _change(tx, row, content)
+    rows = await customers.by_external_ids(tx, caller.source, [external_id], lock=True)
+    change = change_of(rows.get(external_id), content)
+    return await _stored(tx, caller, change), change.outcome
+
+
+async def store(tx: Transaction, caller: Caller, changes: Sequence[Change]) -> None:
+    """Make *changes*, each of another customer, whose rows are locked already; the rows go in by key."""
+    now = await tx.now()
+    ordered = sorted(changes, key=attrgetter("key"))
+    await customers.add(tx, [_row(caller, change, now) for change in ordered if change.outcome == "CREATED"])
+    updated = {change.id: {**change.content, **change.marks} for change in ordered if change.outcome == "UPDATED"}
+    await customers.change(tx, updated)
+    await customers.mark(tx, {c.id: c.marks for c in ordered if c.outcome == "UNCHANGED" and c.marks})
 
 
 async def update(
@@ -58,8 +103,8 @@ async def update(
         raise NotFound(f"there is no customer {customer_id}")
     check_etag("customer", row.version, expected_etag)
     changes = {field: content[field] for field in mask}
-    _check(changes)
-    return (await _change(tx, row, changes))[0]
+    check(changes)
+    return await _stored(tx, caller, change_of(row, changes))
 
 
 async def served(tx: Transaction, routes: Routes, caller: Caller, ids: Sequence[str]) -> dict[str, Any]:
@@ -82,7 +127,8 @@ async def link(tx: Transaction, routes: Routes, caller: Caller, customer_id: str
     return (await customers.by_ids(tx, [customer_id]))[customer_id], row.erp_number != erp_number
 
 
-def _check(content: Content) -> None:
+def check(content: Content) -> None:
+    """Raise InvalidArgument for what no field rule can say: a currency that does not exist."""
     currency = content.get("currency")
     if currency and minor_units(currency) is None:
         field = FieldViolation("currency", f"{currency} is not a currency of ISO 4217")
@@ -98,25 +144,26 @@ def _same(row: Any, content: Content) -> Any:
     return row
 
 
-async def _add(tx: Transaction, caller: Caller, content: Content) -> Any:
-    now = await tx.now()
-    values = {
-        **content,
-        "id": new_customer_id(),
+def _row(caller: Caller, change: Change, now: datetime) -> dict[str, Any]:
+    return {
+        **BLANK,
+        **change.content,
+        "id": change.id,
         "source": caller.source,
-        "created_digest": digest(content),
+        "created_digest": digest(change.content),
         "erp_number": "",
+        "import_id": None,
+        "import_row": None,
         "version": 1,
         "created_at": now,
         "updated_at": now,
+        **change.marks,
     }
-    await customers.add(tx, [values])
-    return await customers.find(tx, caller.source, customer_id=values["id"])
 
 
-async def _change(tx: Transaction, row: Any, content: Content) -> tuple[Any, str]:
-    changed = differing(content, {name: getattr(row, name) for name in content})
-    if not changed:
-        return row, "UNCHANGED"
-    await customers.change(tx, row.id, {name: content[name] for name in changed})
-    return await customers.find(tx, row.source, customer_id=row.id), "UPDATED"
+async def _stored(tx: Transaction, caller: Caller, change: Change) -> Any:
+    """Make one *change* and return the customer as it then is."""
+    if change.outcome == "UNCHANGED":
+        return change.row
+    await store(tx, caller, [change])
+    return await customers.find(tx, caller.source, customer_id=change.id)

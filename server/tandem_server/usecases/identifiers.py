@@ -23,6 +23,11 @@ def new_erp_event_id() -> str:
     return str(TypeID("evt"))
 
 
+def new_import_id() -> str:
+    """Return a fresh id of an import."""
+    return str(TypeID("imp"))
+
+
 def new_key_id() -> str:
     """Return a fresh id of a key."""
     return str(TypeID("key"))

@@ -2,6 +2,7 @@
 
 from tandem_server.storage.dialects.connections import engine_options, prepare, watcher_options
 from tandem_server.storage.dialects.faults import Fault, fault_of, waited_in_vain
+from tandem_server.storage.dialects.json_rows import given
 from tandem_server.storage.dialects.sql import SEPARATOR, AllInOne, DatabaseClock, by_index
 from tandem_server.storage.dialects.types import BYTES, TABLE_OPTIONS, Exact, Instant, Json, ascii_text
 
@@ -19,6 +20,7 @@ __all__ = [
     "by_index",
     "engine_options",
     "fault_of",
+    "given",
     "prepare",
     "waited_in_vain",
     "watcher_options",

@@ -5,6 +5,7 @@ from tandem_server.storage.tables.deliveries import deliveries, order_events
 from tandem_server.storage.tables.erp_events import erp_events
 from tandem_server.storage.tables.exports import exports
 from tandem_server.storage.tables.idempotency import idempotency_keys
+from tandem_server.storage.tables.imports import import_chunks, import_faults, imports
 from tandem_server.storage.tables.keys import keys
 from tandem_server.storage.tables.metadata import metadata
 from tandem_server.storage.tables.orders import order_lines, orders
@@ -16,6 +17,9 @@ __all__ = [
     "erp_events",
     "exports",
     "idempotency_keys",
+    "import_chunks",
+    "import_faults",
+    "imports",
     "keys",
     "metadata",
     "order_events",

@@ -28,6 +28,8 @@ customers = Table(
     Column("inactive", Boolean, nullable=False),
     Column("attributes", Json, nullable=False),
     Column("erp_number", String(140), nullable=False),
+    Column("import_id", ascii_text(40)),  # the import that touched it last, and by which row
+    Column("import_row", Integer),
     Column("version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),

@@ -1,0 +1,102 @@
+"""What becomes of the rows of an import."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from tandem_proto.errors import FieldViolation, InvalidArgument
+from tandem_server.domain.customers import email_key
+from tandem_server.domain.imports import Options, Row
+from tandem_server.domain.matching import Matching
+from tandem_server.domain.principals import Caller
+from tandem_server.storage import customers as stored_customers
+from tandem_server.storage import imports
+from tandem_server.storage.database import Transaction
+from tandem_server.storage.imports import Key
+from tandem_server.usecases import customers
+from tandem_server.usecases.customers import Change, change_of
+
+
+class Given(NamedTuple):
+    """Rows as they were read: the number of the first, and how to get the cells of one by its position."""
+
+    first: int
+    rows: Sequence[Row]
+    original: Callable[[int], list[str]]
+
+
+class Verdict(NamedTuple):
+    """What a row does: a change of a customer, or what is wrong with it."""
+
+    change: Change | None
+    faults: Sequence[FieldViolation] = ()
+    reason: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """What becomes of the row if it is stored."""
+        if self.change is not None:
+            return self.change.outcome
+        return "AMBIGUOUS" if self.reason == "AMBIGUOUS_EMAIL" else "FAILED"
+
+
+async def store(tx: Transaction, caller: Caller, options: Options, given: Sequence[Given]) -> bool:
+    """Store rows and what became of each; return whether none was stored since some are wrong and all were to be."""
+    if not given:
+        return False
+    key = Key(caller.source, options.id)
+    verdicts = await _judge(tx, key, given)
+    changes = [verdict.change for verdict in verdicts if verdict.change]
+    aborted = options.whole and len(changes) < len(verdicts)
+    if not (aborted or options.dry_run):
+        await customers.store(tx, caller, changes)
+    outcomes = ["NOT_REACHED" if aborted and verdict.change else verdict.outcome for verdict in verdicts]
+    await imports.add_outcomes(tx, key, given[0].first, outcomes)
+    await imports.add_faults(tx, key, list(_faults(given, verdicts)))
+    await imports.count(tx, key, Counter(outcomes))
+    return aborted
+
+
+async def _judge(tx: Transaction, key: Key, given: Sequence[Given]) -> list[Verdict]:
+    rows = [_checked(row) for some in given for row in some.rows]
+    contents = [row.content for row in rows if not row.faults]
+    external_ids = [content["external_id"] for content in contents if content.get("external_id")]
+    emails = {email_key(content["email"]) for content in contents if not content.get("external_id")}
+    known = await stored_customers.by_keys(tx, key.source, external_ids, sorted(emails))
+    matching = Matching(key.id, known, contents)
+    return [_verdict(key, number, row, matching) for number, row in enumerate(rows, given[0].first)]
+
+
+def _checked(row: Row) -> Row:
+    if row.faults:
+        return row
+    try:
+        customers.check(row.content)
+    except InvalidArgument as error:
+        return Row({}, error.fields, "INVALID_FIELDS")
+    return row
+
+
+def _verdict(key: Key, number: int, row: Row, matching: Matching) -> Verdict:
+    if row.faults:
+        return Verdict(None, row.faults, row.reason)
+    match = matching.find(number, row.content)
+    if match.faults:
+        return Verdict(None, match.faults, match.reason)
+    content = {**row.content, "external_id": match.external_id}
+    return Verdict(change_of(match.customer, content, {"import_id": key.id, "import_row": number}))
+
+
+def _faults(given: Sequence[Given], verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
+    places = ((some, place) for some in given for place in range(len(some.rows)))
+    for (some, place), verdict in zip(places, verdicts, strict=True):
+        if verdict.change is None:
+            yield {
+                "row_number": some.first + place,
+                "outcome": verdict.outcome,
+                "reason": verdict.reason,
+                "errors": [[wrong.field, wrong.description] for wrong in verdict.faults],
+                "original": some.original(place),
+            }
