@@ -16,9 +16,9 @@ def test_every_unary_call_is_repeated_and_no_stream() -> None:
     assert "PullOrders" not in repeated()
 
 
-def test_only_unavailable_is_repeated() -> None:
+def test_only_what_a_stopping_server_answers_is_repeated() -> None:
     policies = [entry["retryPolicy"] for entry in json.loads(service_config())["methodConfig"]]
-    assert [policy["retryableStatusCodes"] for policy in policies] == [["UNAVAILABLE"]]
+    assert [policy["retryableStatusCodes"] for policy in policies] == [["UNAVAILABLE", "CANCELLED"]]
 
 
 def test_what_the_contract_does_not_call_harmless_to_repeat_carries_a_key() -> None:
