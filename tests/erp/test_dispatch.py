@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,6 +117,21 @@ async def test_a_stream_holds_no_more_than_it_may(desk: Desk, dispatcher: Dispat
                 held.clear()
                 dispatcher.make_room()
     assert seen == 30
+
+
+async def test_a_slow_reader_gets_no_batch_that_is_half_run_down_and_loses_none(
+    desk: Desk, dispatcher: Dispatcher
+) -> None:
+    """The batch behind the first is claimed ahead; when its lease has run down it goes back, and is claimed anew."""
+    await desk.place(2)
+    stream = Stream(replace(demand(desk, 1), lease_seconds=2), max_outstanding=10, until_empty=True)
+    got: list[Delivery] = []
+    async for batch in dispatcher.stream(desk.caller, stream):
+        got += batch
+        if len(got) == 1:
+            await asyncio.sleep(1)
+    assert [each.stored.delivery.attempts for each in got] == [1, 2]
+    assert [each.stored.delivery.failures for each in got] == [0, 0]
 
 
 async def test_a_full_stream_goes_on_when_another_process_made_room(desk: Desk, dispatcher: Dispatcher) -> None:

@@ -46,9 +46,9 @@ class Stream:
     claimed_at: float = field(default=0.0, init=False)  # the newest batch, by this process's clock
 
     @property
-    def fresh(self) -> bool:
-        """Whether most of the newest batch's lease is still to come; a slow reader may have let it run down."""
-        return time.monotonic() - self.claimed_at < self.demand.lease_seconds / 4
+    def run_down(self) -> bool:
+        """Whether a quarter of the newest batch's lease is over, since a slow reader let it wait."""
+        return time.monotonic() - self.claimed_at > self.demand.lease_seconds / 4
 
 
 class Dispatcher:
@@ -118,15 +118,17 @@ class Dispatcher:
                     yield []
                 if self._draining:
                     raise Unavailable("the server is stopping", reason="DRAINING", retry_after=1)
-                batch, fresh = coming.result(), stream.fresh
+                batch = coming.result()
                 if not batch:
                     return
+                if stream.run_down:
+                    # Before the next claim: what is not back yet would not be found.
+                    await asyncio.wait({self._tasks.spawn(self._release(caller, batch))})
+                    batch = []
                 # The next one is claimed while this one is on its way: the database works while this process does.
                 coming = self._tasks.spawn(self._next(caller, stream))
-                if fresh:
+                if batch:
                     yield batch
-                else:
-                    self.give_back_unsent(caller, batch)
         finally:
             # Cut off in between, nothing can be awaited here: the task ends on its own.
             coming.cancel()
