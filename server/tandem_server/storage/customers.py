@@ -20,14 +20,15 @@ DML_ROWS = 500
 
 BY_IDS = select(customers, CLOCK).where(customers.c.id.in_(bindparam("ids", expanding=True)))
 OWN_BY_IDS = BY_IDS.where(customers.c.source == bindparam("source"))
-BY_EXTERNAL_IDS = by_index(
-    select(customers, CLOCK)
+_BY_EXTERNAL_IDS = by_index(
+    select(customers)
     .where(customers.c.external_id.in_(bindparam("ids", expanding=True)), customers.c.source == bindparam("source"))
     .order_by(customers.c.external_id),
     customers,
     "uq_customers_external",
 )
-LOCKED_BY_EXTERNAL_IDS = BY_EXTERNAL_IDS.with_for_update()
+BY_EXTERNAL_IDS = _BY_EXTERNAL_IDS.add_columns(CLOCK)
+LOCKED_BY_EXTERNAL_IDS = _BY_EXTERNAL_IDS.with_for_update()  # no clock: it would tell the time before the wait
 
 
 class CustomerFilters(NamedTuple):
