@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import case, func, select
 
 from tandem_server.storage.database import Transaction
+from tandem_server.storage.deliveries import erps as all_erps
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import deliveries
 
@@ -25,7 +25,7 @@ class Backlog(NamedTuple):
 
 async def backlogs(tx: Transaction) -> dict[str, Backlog]:
     """Return the backlog of every ERP that ever was to get an order."""
-    erps = await _erps(tx)
+    erps = await all_erps(tx)
     found = {erp: Backlog() for erp in erps}
     columns, now, number = deliveries.c, await tx.now(), func.count().label("number")
     by_erp = select(columns.erp, number).group_by(columns.erp)
@@ -41,8 +41,3 @@ async def backlogs(tx: Transaction) -> dict[str, Backlog]:
     for row in await tx.rows(dead):
         found[row.erp] = found[row.erp]._replace(dead=row.number)
     return found
-
-
-async def _erps(tx: Transaction) -> Sequence[str]:
-    query = by_index(select(deliveries.c.erp), deliveries, "ix_deliveries_claim").distinct()
-    return [row.erp for row in await tx.rows(query)]

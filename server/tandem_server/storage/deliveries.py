@@ -45,6 +45,7 @@ OWNERS = by_index(
     "uq_orders_document",
 )
 WAITED_FOR_OWNERS = OWNERS.with_for_update(read=True)
+ERPS = by_index(select(deliveries.c.erp), deliveries, "ix_deliveries_claim").distinct()
 OUTSTANDING = select(func.count().label("held")).where(
     deliveries.c.leased_by == bindparam("leased_by"), deliveries.c.lease_expires_at > DatabaseClock()
 )
@@ -110,6 +111,11 @@ async def store(tx: Transaction, changed: Mapping[str, Values], changed_orders: 
     """Give locked deliveries, and then orders, their new values, by order id."""
     await put(tx, deliveries, changed)
     await put(tx, orders, changed_orders)
+
+
+async def erps(tx: Transaction) -> list[str]:
+    """Return every ERP that ever was to get an order."""
+    return [row.erp for row in await tx.rows(ERPS)]
 
 
 async def outstanding(tx: Transaction, leased_by: str) -> int:

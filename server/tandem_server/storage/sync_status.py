@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, literal, select
 
 from tandem_server.storage.database import Record, Transaction
+from tandem_server.storage.deliveries import erps as all_erps
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import deliveries, erp_events, orders, status_updates
 
@@ -37,7 +38,7 @@ class Counts(NamedTuple):
 
 async def count(tx: Transaction) -> Counts:
     """Count; only what is not done yet is read row by row."""
-    erps = await _erps(tx)
+    erps = await all_erps(tx)
     undone = [*await _open(tx, erps), *await _dead(tx)]
     events = await _refused(tx), await _last_events(tx)
     return Counts(await tx.now(), await _orders(tx), undone, await _parked(tx), *events, erps)
@@ -46,11 +47,6 @@ async def count(tx: Transaction) -> Counts:
 async def _orders(tx: Transaction) -> Rows:
     query = by_index(select(orders.c.source, orders.c.status, COUNT), orders, "ix_orders_counts")
     return await tx.rows(query.group_by(orders.c.source, orders.c.status))
-
-
-async def _erps(tx: Transaction) -> list[str]:
-    query = by_index(select(deliveries.c.erp), deliveries, "ix_deliveries_claim")
-    return [row.erp for row in await tx.rows(query.distinct())]
 
 
 async def _open(tx: Transaction, erps: Sequence[str]) -> Rows:
