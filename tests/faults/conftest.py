@@ -66,7 +66,15 @@ def wait_until_up(stack: Stack) -> None:
 
 
 @pytest.fixture(scope="module")
-def pair(make_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def running_pair(make_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     pair = Pair(make_database("mysql"), tmp_path_factory.mktemp("pair"))
     yield pair
     pair.stop()
+
+
+@pytest.fixture
+def pair(running_pair: Pair) -> Iterator[Pair]:
+    """The two; a test may stop the first, which runs again afterwards however the test went."""
+    yield running_pair
+    running_pair.stacks[0].stop()
+    start(running_pair.stacks[0])
