@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -49,15 +48,3 @@ def test_the_python_lines(home: Path) -> None:
     (home / "example.py").write_text(block("python"))
     sourced = f"set -a; . .tandem/dev.env; exec {sys.executable} example.py"
     assert run(["sh", "-euc", sourced], home) == "536367 25.50\n"
-
-
-def test_every_setting_is_documented() -> None:
-    bin_ = Path(sys.executable).parent
-    for member in ("server", "gateway"):
-        listed = subprocess.run(
-            [bin_ / f"tandem-{member}", "settings"], capture_output=True, text=True, check=True, env=dict(os.environ)
-        ).stdout
-        page = (ROOT / member / "README.md").read_text()
-        names = set(re.findall(r"^TANDEM_\w+", listed, re.MULTILINE))
-        assert names
-        assert {name for name in names if f"`{name}`" not in page} == set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tandem_proto.settings import TelemetrySettings
+from tandem_proto.settings import TelemetrySettings, written
 
 
 class Settings(TelemetrySettings):
@@ -36,9 +36,11 @@ class Settings(TelemetrySettings):
     http_connections: int = Field(
         default=1000, ge=1, description="connections at most; above it, the one idle for longest makes room"
     )
-    http_notice_seconds: float = Field(default=1, ge=0, description="how long readiness says so before a stop")
+    http_notice_seconds: float = Field(default=1, ge=0, description="how long /readyz says so before a stop")
     http_grace_seconds: float = Field(default=8, ge=0, description="time for running requests to end at a stop")
-    http_call_seconds: float = Field(default=35, gt=0, description="deadline of a call; above the longest long poll")
+    http_call_seconds: float = Field(
+        default=35, gt=0, description="deadline of a call; must stay above the longest long poll"
+    )
     http_ready_seconds: float = Field(default=1, gt=0, description="time for the server to say that it is ready")
 
     @property
@@ -50,5 +52,6 @@ class Settings(TelemetrySettings):
     def lines(self) -> list[str]:
         """Return every setting as a line that an environment file understands."""
         return [
-            f"{variable}={getattr(self, name)}  # {field.description}" for variable, name, field in self.variables()
+            f"{variable}={written(getattr(self, name))}  # {field.description}"
+            for variable, name, field in self.variables()
         ]

@@ -24,7 +24,7 @@ class TelemetrySettings(BaseSettings):
     otlp_endpoint: str = Field(
         default="",
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="the collector that gets traces and metrics; default: nobody gets any",
+        description="the collector that gets traces and metrics, as http://collector:4317; default: nobody",
     )
     otlp_traces_endpoint: str = Field(
         default="", validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", description="the collector that gets traces"
@@ -65,6 +65,13 @@ class TelemetrySettings(BaseSettings):
 
     @classmethod
     def variables(cls) -> Iterator[tuple[str, str, FieldInfo]]:
-        """Yield of every setting the variable, the name and what is declared of it."""
-        for name, field in cls.model_fields.items():
+        """Yield of every setting, the process's own first, the variable, the name and what is declared of it."""
+        for name, field in sorted(cls.model_fields.items(), key=lambda each: each[0] in TelemetrySettings.model_fields):
             yield str(field.validation_alias or f"TANDEM_{name.upper()}"), name, field
+
+
+def written(value: object) -> str:
+    """Return *value* of a setting as an environment file has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

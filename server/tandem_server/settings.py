@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, computed_field
 
-from tandem_proto.settings import TelemetrySettings
+from tandem_proto.settings import TelemetrySettings, written
 from tandem_server.domain.routing import Routes, parse_routes
 
 
@@ -15,21 +15,35 @@ class Settings(TelemetrySettings):
     """What the server can be told, each as `TANDEM_<NAME>`."""
 
     home: Path = Field(default=Path(".tandem"), description="folder of what Tandem keeps in files")
-    database_url: str = Field(default="", description="SQLAlchemy URL; default: SQLite in TANDEM_HOME")
+    database_url: str = Field(
+        default="", description="mysql+aiomysql://user:password@host/database; default: SQLite in TANDEM_HOME"
+    )
     grpc_listen: str = Field(default="127.0.0.1:50051", description="address the server listens on")
-    grpc_connections: int = Field(default=1000, ge=1, description="connections at most, all callers together")
-    grpc_message_bytes: int = Field(default=4 << 20, ge=1 << 20, le=64 << 20, description="largest message received")
-    grpc_call_seconds: float = Field(default=60, gt=0, description="how long a unary call may take, whoever asks")
-    key_requests_per_second: int = Field(default=2000, ge=1, description="requests a second of one key, streams too")
+    grpc_connections: int = Field(default=1000, ge=1, description="connections at most; the next is closed at once")
+    grpc_message_bytes: int = Field(
+        default=4 << 20, ge=1 << 20, le=64 << 20, description="largest message that is received"
+    )
+    grpc_call_seconds: float = Field(
+        default=60, gt=0, description="how long a unary call may take, whatever its deadline"
+    )
+    key_requests_per_second: int = Field(
+        default=2000, ge=1, description="requests a second of one key to one process; as many may be saved up"
+    )
     key_calls: int = Field(default=1000, ge=1, description="unary calls of one key under way at one time")
     key_streams: int = Field(default=200, ge=1, description="streams of one key open at one time")
     metrics_listen: str = Field(
         default="",
         pattern=r"^((\[[0-9a-fA-F:]+\]|[^:\[\]]+):[0-9]{1,5})?$",
-        description="address of /metrics for Prometheus; default: nowhere",
+        description="address of /metrics for Prometheus, which needs no key: keep it inside; default: nowhere",
     )
-    environment: str = Field(default="dev", pattern="^[a-z0-9]{1,16}$", description="what new keys say: tdm_dev_...")
-    key_cache_seconds: float = Field(default=10, gt=0, le=10, description="how old may be what is known of a key")
+    environment: str = Field(
+        default="dev",
+        pattern="^[a-z0-9]{1,16}$",
+        description="what new keys say: tdm_dev_..., small letters and digits",
+    )
+    key_cache_seconds: float = Field(
+        default=10, gt=0, le=10, description="how old may be what a process knows of a key, 10 at most"
+    )
     routes: str = Field(default="", description="crm=default,shop=sap: the ERP of each source; default: all to default")
     webhook_secrets_file: Path | None = Field(
         default=None, description="JSON file of the secrets that ERPs sign webhooks with; read again when it changes"
@@ -37,8 +51,12 @@ class Settings(TelemetrySettings):
     pool_size: int = Field(default=5, ge=1, le=100, description="database connections at most")
     transaction_seconds: float = Field(default=10, gt=0, le=60, description="how long one unit of work may take")
     max_attempts: int = Field(default=10, ge=1, le=1000, description="failures after which an order is a dead letter")
-    drain_notice_seconds: float = Field(default=1, ge=0, le=60, description="how long health says so before the stop")
-    drain_seconds: float = Field(default=10, ge=0, le=600, description="how long running calls may take to end at stop")
+    drain_notice_seconds: float = Field(
+        default=1, ge=0, le=60, description="how long health says NOT_SERVING before a stop"
+    )
+    drain_seconds: float = Field(
+        default=10, ge=0, le=600, description="how long running calls may take to end at a stop, the notice included"
+    )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -59,7 +77,7 @@ class Settings(TelemetrySettings):
     @classmethod
     def described(cls) -> list[tuple[str, str, str]]:
         """Return every setting as (name, default, meaning)."""
-        return [(variable, str(field.default), field.description or "") for variable, _, field in cls.variables()]
+        return [(variable, written(field.default), field.description or "") for variable, _, field in cls.variables()]
 
     def with_home(self) -> Self:
         """Return the settings after making sure that TANDEM_HOME is there."""

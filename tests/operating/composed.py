@@ -40,11 +40,16 @@ def services(*profiles: str) -> dict[str, Any]:
 
 
 @functools.cache
-def settings_of(member: str) -> dict[str, str]:
-    """Return the settings of a process with their defaults, as it lists them itself."""
+def listed(member: str) -> list[tuple[str, str, str]]:
+    """Return the settings of a process as it lists them itself: names, defaults and meanings."""
     command = [str(Path(sys.executable).parent / f"tandem-{member}"), "settings"]
-    listed = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60, check=True).stdout
-    return dict(re.findall(r"^(\w+)=(.*?)  #", listed, re.MULTILINE))
+    told = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60, check=True).stdout
+    return re.findall(r"^(\w+)=(.*?)  # (.*)$", told, re.MULTILINE)
+
+
+def settings_of(member: str) -> dict[str, str]:
+    """Return the settings of a process with their defaults."""
+    return {name: default for name, default, _ in listed(member)}
 
 
 def instructions(member: str) -> list[tuple[str, str]]:

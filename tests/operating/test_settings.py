@@ -1,4 +1,4 @@
-"""The operator's pages name the settings that there are, and no others; tests/test_readme.py asks the reverse."""
+"""The settings' tables in the READMEs are what the processes list themselves, line by line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ import re
 import pytest
 from conftest import ROOT
 
-from .composed import settings_of
+from .composed import listed, settings_of
+
+
+@pytest.mark.parametrize("member", ["server", "gateway"])
+def test_a_page_has_the_settings_that_there_are(member: str) -> None:
+    page = (ROOT / member / "README.md").read_text()
+    table = re.search(r"^\| setting \| default \| meaning \|\n.*\n((?:\|.*\n)+)", page, re.MULTILINE)
+    assert table is not None
+    rows = [re.split(r" *\| *", row.strip("| \n")) for row in table[1].splitlines()]
+    told = [(name.strip("`"), default.strip("`"), meaning.replace("`", "")) for name, default, meaning in rows]
+    assert told == listed(member)
 
 
 @pytest.mark.parametrize("page", ["server/README.md", "gateway/README.md"])
