@@ -14,4 +14,5 @@ ORDER_EVENTS = Tally(
 ACKNOWLEDGEMENTS = Tally(
     "tandem.acknowledgements", "{acknowledgement}", "What became of acknowledgements.", "tandem.outcome"
 )
+IMPORT_ROWS = Tally("tandem.import.rows", "{row}", "What became of the rows of imports.", "tandem.outcome")
 WEBHOOKS = Tally("tandem.webhooks", "{event}", "What became of verified webhooks.", "tandem.outcome")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tandem_proto.measuring import Labels, observed
-from tandem_server.instruments import ACKNOWLEDGEMENTS, ORDER_EVENTS, WEBHOOKS
+from tandem_server.domain.imports import OUTCOMES
+from tandem_server.instruments import ACKNOWLEDGEMENTS, IMPORT_ROWS, ORDER_EVENTS, WEBHOOKS
 from tandem_server.storage.backlog import Backlog, backlogs
 from tandem_server.storage.database import Database
 from tandem_server.storage.events import EventType
@@ -26,6 +27,7 @@ class Gauges:
         ORDER_EVENTS.start(EventType)
         ACKNOWLEDGEMENTS.start(acknowledgements.Outcome)
         WEBHOOKS.start(erp_events.Outcome)
+        IMPORT_ROWS.start(OUTCOMES.values())
 
     async def refresh(self) -> None:
         """Count again; where that fails there is no number, rather than an old one."""

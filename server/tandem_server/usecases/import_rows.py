@@ -11,6 +11,7 @@ from tandem_server.domain.customers import email_key
 from tandem_server.domain.imports import Options, Row
 from tandem_server.domain.matching import Matching
 from tandem_server.domain.principals import Caller
+from tandem_server.instruments import IMPORT_ROWS
 from tandem_server.storage import customers as stored_customers
 from tandem_server.storage import imports
 from tandem_server.storage.database import Transaction
@@ -56,6 +57,7 @@ async def store(tx: Transaction, caller: Caller, options: Options, given: Sequen
     await imports.add_outcomes(tx, key, given[0].first, outcomes)
     await imports.add_faults(tx, key, list(_faults(given, verdicts)))
     await imports.count(tx, key, Counter(outcomes))
+    tx.after_commit(lambda: IMPORT_ROWS.add(outcomes))
     return aborted
 
 
