@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Label, Select, Table, and_, or_, select, tuple_
+from sqlalchemy import Column, Label, Select, Table, and_, or_, select
 
 from tandem_server.domain import exports as sheets
 from tandem_server.domain.exports import Stored
@@ -15,7 +15,7 @@ from tandem_server.storage.customers import CustomerFilters
 from tandem_server.storage.customers import conditions as customer_conditions
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.deliveries import fitting
-from tandem_server.storage.dialects import SEPARATOR, AllInOne, by_index
+from tandem_server.storage.dialects import SEPARATOR, AllInOne, among, by_index
 from tandem_server.storage.orders import OrderFilters
 from tandem_server.storage.orders import conditions as order_conditions
 from tandem_server.storage.tables import customers, deliveries, order_lines, orders
@@ -112,7 +112,7 @@ async def _lines(tx: Transaction, heads: Stored) -> Mapping[str, Sequence[str]]:
     """Return the lines of each order at its revision, by number."""
     found: dict[str, list[str]] = defaultdict(list)
     revisions = zip(heads["order_id"], map(int, heads["revision"]), strict=True)
-    wanted = tuple_(order_lines.c.order_id, order_lines.c.revision).in_(list(revisions))
+    wanted = among((order_lines.c.order_id, order_lines.c.revision), list(revisions))
     query = by_index(LINES.where(wanted), order_lines, "PRIMARY")
     for row in await tx.rows(query.order_by(*order_lines.primary_key)):
         found[row.order_id].append(row.text)

@@ -3,7 +3,7 @@
 from tandem_server.storage.dialects.connections import engine_options, prepare, watcher_options
 from tandem_server.storage.dialects.faults import Fault, fault_of, waited_in_vain
 from tandem_server.storage.dialects.json_rows import given
-from tandem_server.storage.dialects.sql import SEPARATOR, AllInOne, DatabaseClock, by_index
+from tandem_server.storage.dialects.sql import SEPARATOR, AllInOne, DatabaseClock, among, by_index
 from tandem_server.storage.dialects.types import BYTES, TABLE_OPTIONS, Exact, Instant, Json, ascii_text
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Fault",
     "Instant",
     "Json",
+    "among",
     "ascii_text",
     "by_index",
     "engine_options",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Select, Table, Text
+from sqlalchemy import ColumnElement, DateTime, Select, Table, Text, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -20,6 +21,33 @@ def by_index(query: Select[Any], table: Table, index: str) -> Select[Any]:
     for family in MYSQL_FAMILY:
         query = query.with_hint(table, f"FORCE INDEX ({index})", family)
     return query
+
+
+class Among(FunctionElement[Any]):
+    """Several columns that are together in a list; SQLite uses no index for that unless the list is a query.
+
+    It has no type: of a Boolean, SQLAlchemy would write that it is 1, and MySQL would use no index.
+    """
+
+    inherit_cache = True
+
+
+@compiles(Among)
+def _among(element: Among, compiler: Any, **options: Any) -> str:
+    (wanted,) = element.clauses
+    return str(compiler.process(wanted, **options))
+
+
+@compiles(Among, "sqlite")
+def _sqlite_among(element: Any, compiler: Any, **options: Any) -> str:
+    (wanted,) = element.clauses
+    columns, keys = (compiler.process(side, **options) for side in (wanted.left, wanted.right))
+    return f"{columns} IN (SELECT * FROM {keys})"  # noqa: S608 -- names of our columns, and parameters
+
+
+def among(columns: Iterable[ColumnElement[Any]], keys: Sequence[tuple[Any, ...]]) -> Among:
+    """Return that *columns* have the values of one of *keys*, found by an index that begins with them."""
+    return Among(tuple_(*columns).in_(keys))
 
 
 class DatabaseClock(FunctionElement[datetime]):
