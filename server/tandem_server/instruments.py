@@ -16,3 +16,4 @@ ACKNOWLEDGEMENTS = Tally(
 )
 IMPORT_ROWS = Tally("tandem.import.rows", "{row}", "What became of the rows of imports.", "tandem.outcome")
 WEBHOOKS = Tally("tandem.webhooks", "{event}", "What became of verified webhooks.", "tandem.outcome")
+DELETED_ROWS = Tally("tandem.deleted_rows", "{row}", "Rows that were deleted because of their age.", "tandem.kind")

@@ -14,14 +14,15 @@ from tandem_server.rpc import erp_event_bodies
 from tandem_server.storage.tables import erp_events as events
 from tandem_server.usecases import erp_events
 from tandem_server.usecases.acknowledgements import Acknowledgement
-from tandem_server.usecases.erp_events import KEPT, OPEN_KEPT, Event, Result
+from tandem_server.usecases.erp_events import Event, Result
+from tandem_server.usecases.forgetting import RULES, forget
 
 from .conftest import EVERYWHERE
 from .desk import Desk
 
 pytestmark = EVERYWHERE
 
-A_MINUTE = timedelta(minutes=1)
+A_MINUTE, A_WEEK = timedelta(minutes=1), timedelta(days=7)
 
 
 def event(desk: Desk, event_id: str, what: str = "order.status_changed", **data: Any) -> Event:
@@ -121,9 +122,9 @@ async def test_an_acknowledgement_without_a_lease_counts_by_its_revision(desk: D
 
 
 async def test_events_are_forgotten_in_time(desk: Desk) -> None:
-    """What is settled or unknown after 7 days, what somebody may have to look at after 90."""
+    """What is settled or unknown after 7 days, what somebody may have to look at after 90; no update is lost."""
     (order_id,) = await desk.place()
-    ages = {"young": KEPT - A_MINUTE, "old": KEPT + A_MINUTE, "ancient": OPEN_KEPT + A_MINUTE}
+    ages = {"young": A_WEEK - A_MINUTE, "old": A_WEEK + A_MINUTE, "ancient": timedelta(days=90) + A_MINUTE}
     for age, passed in ages.items():
         done = event(desk, f"{age} done", order_id=order_id, status="SHIPPED")
         parked = event(desk, f"{age} parked", erp_document=f"SO-{age}", status="SHIPPED")
@@ -132,5 +133,9 @@ async def test_events_are_forgotten_in_time(desk: Desk) -> None:
             if row.event_id.startswith(age):
                 moved = update(events).where(events.c.id == row.id).values(received_at=row.received_at - passed)
                 await desk.database.write(lambda tx, moved=moved: tx.execute(moved))  # type: ignore[misc]
-    await erp_events.forget(desk.database)
+    for rule in RULES:
+        await forget(desk.database, rule, asyncio.Event())
     assert set(await stored(desk)) == {"young done", "young parked", "young unknown", "old parked"}
+    (delivery,) = await desk.claim()
+    await desk.acknowledge(Acknowledgement(order_id, delivery.stored.delivery.lease_token, "SO-ancient"))
+    assert (await desk.timeline(order_id)).count("STATUS_UPDATED") == 4

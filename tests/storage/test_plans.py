@@ -13,13 +13,25 @@ from erp.conftest import open_one
 from erp.desk import Desk
 from sqlalchemy import Table, event, insert, select, text
 
-from tandem_server.storage import customers, dead_letters, deliveries, erp_events, orders, status_updates, sync_status
+from tandem_server.storage import (
+    customers,
+    dead_letters,
+    deliveries,
+    erp_events,
+    old_rows,
+    orders,
+    status_updates,
+    sync_status,
+)
 from tandem_server.storage.customers import CustomerFilters
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.storage.dead_letters import DeadFilters
 from tandem_server.storage.erp_events import EventFilters
 from tandem_server.storage.orders import OrderFilters
 from tandem_server.storage.tables import metadata
+from tandem_server.usecases import forgetting
+
+from .aged import RULES, aged, store
 
 pytestmark = pytest.mark.parametrize("database", ["mysql"], indirect=True, scope="session")
 
@@ -51,7 +63,11 @@ QUERIES: dict[str, Query] = {
         tx, EventFilters(outcomes=["REFUSED"]), after_id="", newest_first=False, limit=50
     ),
     "ix_erp_events_erp": sync_status._last_events,  # noqa: SLF001 - one of the many that `count` asks
-    "ix_erp_events_received": lambda tx: erp_events.forget(tx, NOW - WEEK, ["X"], NOW - 9 * WEEK, 500),
+    "ix_erp_events_age": lambda tx: old_rows.delete_old(tx, old_rows.events(["REFUSED", "INVALID"]), NOW - WEEK, 500),
+    "ix_idempotency_keys_created": lambda tx: old_rows.delete_old(tx, old_rows.REPLIES, NOW - WEEK, 500),
+    "ix_exports_started": lambda tx: old_rows.delete_old(tx, old_rows.EXPORTS, NOW - WEEK, 500),
+    "ix_imports_rows": lambda tx: old_rows.delete_old(tx, old_rows.IMPORT_ROWS, NOW - WEEK, 500),
+    "ix_old_revisions_superseded": lambda tx: old_rows.delete_old(tx, old_rows.OLD_REVISIONS, NOW - WEEK, 500),
 }
 
 
@@ -84,6 +100,11 @@ async def fill(database: Database) -> None:
     rows = [told | {"event_id": f"e{n}", "outcome": "X"} | (done if n % 100 else parked) for n in range(ROWS)]
     await add(database, metadata.tables["status_updates"], rows)
     await add(database, metadata.tables["erp_events"], [an_event(n) for n in range(ROWS)])
+    for rule in (name for name in RULES if not name.endswith("events")):
+        days = (timedelta(days=99 if n % 100 == 0 else 0) for n in range(ROWS // 10))
+        parts = [aged(rule, f"y{n}", NOW - passed) for n, passed in enumerate(days)]
+        for name in parts[0]:
+            await add(database, metadata.tables[name], [row for part in parts for row in part[name]])
 
 
 def an_event(number: int) -> dict[str, Any]:
@@ -114,29 +135,44 @@ async def add(database: Database, table: Table, rows: list[dict[str, Any]]) -> N
     await database.write(lambda tx: tx.execute(text(f"ANALYZE TABLE {table.name}")))
 
 
-async def first_statement(database: Database, query: Query) -> tuple[str, Any]:
-    """Return the first statement that *query* runs on a table, with its parameters."""
+async def statements(database: Database, query: Query) -> list[tuple[str, Any]]:
+    """Return the statements that *query* runs on tables, with their parameters."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        if "FROM" in statement:
+        if "FROM" in statement or "UPDATE" in statement:
             asked.append((statement, parameters))
 
     engine = database._reader.sync_engine  # noqa: SLF001 - the only place to see statements at
     event.listen(engine, "before_cursor_execute", note)
     await database.read(query)
     event.remove(engine, "before_cursor_execute", note)
-    return asked[0]
+    return asked
+
+
+async def plan(database: Database, statement: str, parameters: Any) -> Any:
+    async with database._reader.connect() as connection:  # noqa: SLF001
+        explained = await connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", parameters)
+        return explained.mappings().all()
 
 
 @pytest.mark.parametrize("index", QUERIES)
 async def test_its_index_answers(filled: Database, index: str, request: pytest.FixtureRequest) -> None:
     scans = ("ALL", "index") if "full" in request.node.name else ("ALL",)
-    statement, parameters = await first_statement(filled, QUERIES[index])
-    async with filled._reader.connect() as connection:  # noqa: SLF001
-        plan = (
-            (await connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", parameters)).mappings().all()
-        )
-    assert index in {step["key"] for step in plan}, plan
+    first, *_ = await statements(filled, QUERIES[index])
+    steps = await plan(filled, *first)
+    assert index in {step["key"] for step in steps}, steps
     # Of an empty table, reading all of the index is as good as a part of it.
-    assert all(step["type"] not in scans for step in plan), plan
+    assert all(step["type"] not in scans for step in steps), steps
+
+
+@pytest.mark.parametrize("filled", ["full"], indirect=True)
+@pytest.mark.parametrize("rule", forgetting.RULES, ids=lambda rule: rule.name)
+async def test_what_is_old_is_deleted_by_its_keys(filled: Database, rule: forgetting.Rule) -> None:
+    await store(filled, [aged(rule.name, f"old {n}", NOW - timedelta(days=200)) for n in range(5)])
+    before = NOW - timedelta(days=199)
+    asked = await statements(filled, lambda tx: old_rows.delete_old(tx, rule.kind, before, 500))
+    assert len(asked) == 2 + 2 * len(rule.kind.parts)
+    for each in asked:
+        steps = await plan(filled, *each)
+        assert all(step["type"] not in ("ALL", "index") for step in steps), (each, steps)

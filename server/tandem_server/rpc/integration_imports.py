@@ -19,7 +19,7 @@ from tandem_server.rpc.imports import failed_cells, failed_header, import_messag
 from tandem_server.storage import imports
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.storage.imports import Key, Outcome
-from tandem_server.usecases.imports import ImportRun
+from tandem_server.usecases.imports import ROWS_KEPT, ImportRun, rows_are_known
 from tandem_server.usecases.tasks import Tasks
 
 FAULTS_AT_ONCE = 100
@@ -77,7 +77,7 @@ class ImportMethods(IntegrationServiceServicer):
     async def ListImportRows(
         self, request: pb.ListImportRowsRequest, tx: Transaction, caller: Caller
     ) -> pb.ListImportRowsResponse:
-        row = await _found(tx, caller, request.id)
+        row = await _with_rows(tx, caller, request.id)
         wanted = [import_pb2.ImportOutcome.Name(each).removeprefix("IMPORT_OUTCOME_") for each in request.outcome]
         after, size = pages.start_number_of(request), pages.size_of(request)
         key = Key(row.source, row.id)
@@ -95,7 +95,7 @@ class ImportMethods(IntegrationServiceServicer):
         self, request: pb.GetFailedRowsRequest, _context: Context
     ) -> AsyncIterator[pb.GetFailedRowsResponse]:
         caller, after = CALLER.get(), 0
-        row = await self.database.read(lambda tx: _found(tx, caller, request.id))
+        row = await self.database.read(lambda tx: _with_rows(tx, caller, request.id))
         content_type = "text/csv; charset=utf-8"
         lines = csv_rows([failed_header(row.header)], row.separator)
         yield pb.GetFailedRowsResponse(content_type=content_type, data=lines)
@@ -134,3 +134,14 @@ async def _found(tx: Transaction, caller: Caller, import_id: str) -> Any:
         message = f"several parties have an import {import_id}: ask with the key of one"
         raise FailedPrecondition(message, reason="SEVERAL_PARTIES")
     return rows[0]
+
+
+async def _with_rows(tx: Transaction, caller: Caller, import_id: str) -> Any:
+    """Return one import that the caller may see, and what became of whose rows is still known. Raises NotFound."""
+    row = await _found(tx, caller, import_id)
+    if not await rows_are_known(tx, row):
+        message = (
+            f"what became of the rows of {import_id} is not known any more: that is kept for {ROWS_KEPT.days} days"
+        )
+        raise NotFound(message, reason="IMPORT_ROWS_DELETED")
+    return row

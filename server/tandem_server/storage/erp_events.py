@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, and_, case, delete, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, case, insert, select, update
 
 from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.deliveries import fitting
@@ -87,17 +87,6 @@ async def page(
     ids = [row.id for row in fitting(found[:limit], PAGE_BYTES)]
     rows = await by_ids(tx, filters.erp, ids)
     return [rows[each] for each in ids], len(ids) < len(found)
-
-
-async def forget(tx: Transaction, before: datetime, outcomes: Sequence[str], much_before: datetime, limit: int) -> int:
-    """Delete up to *limit* events that came *before* with one of *outcomes*, or *much_before* with any; count them."""
-    columns = erp_events.c
-    old = or_(and_(columns.received_at < before, columns.outcome.in_(outcomes)), columns.received_at < much_before)
-    query = by_index(select(columns.id).where(columns.received_at < before, old), erp_events, "ix_erp_events_received")
-    ids = sorted(row.id for row in await tx.rows(query.limit(limit)))
-    if ids:
-        await tx.execute(delete(erp_events).where(columns.id.in_(ids)))
-    return len(ids)
 
 
 def _conditions(filters: EventFilters) -> list[ColumnElement[bool]]:

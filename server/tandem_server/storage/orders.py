@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Column, ColumnElement, and_, bindparam, in
 
 from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.dialects import by_index
-from tandem_server.storage.tables import deliveries, order_lines, orders
+from tandem_server.storage.tables import deliveries, old_revisions, order_lines, orders
 
 PAGE_BYTES = 1 << 20
 """A page ends here even if fewer orders than asked fit."""
@@ -117,6 +117,13 @@ async def add(
 async def add_lines(tx: Transaction, lines: list[dict[str, Any]]) -> None:
     """Insert the lines of an order's next revision."""
     await tx.execute(insert(order_lines), lines)
+
+
+async def supersede(tx: Transaction, order_id: str, revision: int) -> None:
+    """Note that *revision* of an order is of the past from now on."""
+    await tx.execute(
+        insert(old_revisions), [{"order_id": order_id, "revision": revision, "superseded_at": await tx.now()}]
+    )
 
 
 async def _complete(tx: Transaction, headers: Sequence[Any]) -> dict[str, StoredOrder]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from tandem_proto.measuring import Labels, observed
 from tandem_server.domain.imports import OUTCOMES
-from tandem_server.instruments import ACKNOWLEDGEMENTS, IMPORT_ROWS, ORDER_EVENTS, WEBHOOKS
+from tandem_server.instruments import ACKNOWLEDGEMENTS, DELETED_ROWS, IMPORT_ROWS, ORDER_EVENTS, WEBHOOKS
 from tandem_server.storage.backlog import Backlog, backlogs
 from tandem_server.storage.database import Database
 from tandem_server.storage.events import EventType
-from tandem_server.usecases import acknowledgements, erp_events
+from tandem_server.usecases import acknowledgements, erp_events, forgetting
 
 
 class Gauges:
@@ -28,6 +28,7 @@ class Gauges:
         ACKNOWLEDGEMENTS.start(acknowledgements.Outcome)
         WEBHOOKS.start(erp_events.Outcome)
         IMPORT_ROWS.start(OUTCOMES.values())
+        DELETED_ROWS.start(rule.name for rule in forgetting.RULES)
 
     async def refresh(self) -> None:
         """Count again; where that fails there is no number, rather than an old one."""

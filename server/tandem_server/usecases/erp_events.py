@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
 from tandem_server.instruments import WEBHOOKS
 from tandem_server.storage import deliveries, erp_events
-from tandem_server.storage.database import Database, Transaction
+from tandem_server.storage.database import Transaction
 from tandem_server.storage.erp_events import Known
 from tandem_server.usecases import acknowledgements, customers, parking, statuses
 from tandem_server.usecases.acknowledgements import Acknowledgement
@@ -37,15 +37,6 @@ SETTLED = tuple(outcome.value for outcome in (Outcome.APPLIED, Outcome.STALE, Ou
 """What has had its effect; everything else can be replayed."""
 
 OPEN = tuple(outcome.value for outcome in Outcome if outcome.value not in SETTLED)
-
-KEPT = timedelta(days=7)
-"""How long it is known that an event was there; senders repeat theirs for about three days."""
-
-OPEN_KEPT = timedelta(days=90)
-"""The same of events that somebody may have to look at: PARKED, REFUSED and INVALID."""
-
-CHUNK = 500
-"""Events that one transaction forgets."""
 
 
 class CustomerLink(NamedTuple):
@@ -131,17 +122,6 @@ async def replay(tx: Transaction, routes: Routes, row: Any, event: Event) -> Res
     read = {"type": event.type, "occurred_at": event.occurred_at}  # by what Tandem knows by now
     await erp_events.change(tx, row.id, read | result.stored())
     return result
-
-
-async def forget(database: Database) -> None:
-    """Delete events that nobody repeats or needs any more."""
-    while await database.write(_forget) == CHUNK:
-        pass
-
-
-async def _forget(tx: Transaction) -> int:
-    now, soon = await tx.now(), (*SETTLED, Outcome.UNKNOWN_TYPE.value)
-    return await erp_events.forget(tx, now - KEPT, soon, now - OPEN_KEPT, CHUNK)
 
 
 async def _hold(tx: Transaction, erp: str, events: Sequence[Event]) -> None:

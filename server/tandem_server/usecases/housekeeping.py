@@ -11,7 +11,7 @@ from typing import Any
 from tandem_server.domain.principals import Caller
 from tandem_server.storage.database import Database
 from tandem_server.usecases.backlog import Gauges
-from tandem_server.usecases.erp_events import forget
+from tandem_server.usecases.forgetting import RULES, forget
 from tandem_server.usecases.keyring import KeyRing
 from tandem_server.usecases.parking import settle, settle_overdue
 from tandem_server.usecases.queues import happens
@@ -26,7 +26,7 @@ SELDOM = 6
 
 
 class Housekeeping:
-    """Looks for what was left over, every 10 s and where told to, and every minute for what is too old.
+    """Looks for what was left over, every 10 s and where told to, and every minute deletes what is too old.
 
     Replicas may all do so at once.
     """
@@ -44,6 +44,7 @@ class Housekeeping:
     def start(self) -> None:
         """Begin with the rounds."""
         self._tasks.spawn(self._rounds())
+        self._tasks.spawn(self._forgetting())
 
     def settle(self, caller: Caller, documents: Sequence[str]) -> None:
         """Look again for *documents* that updates were parked for; returns at once."""
@@ -61,11 +62,17 @@ class Housekeeping:
                 return
             await _logged(settle_overdue(self._database))
             if number % SELDOM == 0:
-                await _logged(forget(self._database))
                 await _logged(self._keys.note_use())
             if self._gauges is not None:
                 await _logged(self._gauges.refresh())
             await happens(self._closing, self._seconds)
+
+    async def _forgetting(self) -> None:
+        """Apart from the rounds: what has grown old meanwhile may take long, and nobody waits for it."""
+        while not self._closing.is_set():
+            for rule in RULES:
+                await _logged(forget(self._database, rule, self._closing))
+            await happens(self._closing, SELDOM * self._seconds)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from tandem_proto.errors import Aborted, FailedPrecondition, FieldViolation, InvalidArgument, TandemError
@@ -17,6 +18,9 @@ from tandem_server.storage.imports import Key
 from tandem_server.usecases.import_rows import Given, store
 
 NO_ROWS = dict.fromkeys(("created", "updated", "unchanged", "failed", "ambiguous", "not_reached"), 0)
+
+ROWS_KEPT = timedelta(days=90)
+"""How long it is known what became of the rows of an import that gets no further."""
 
 
 class ImportRun:
@@ -58,7 +62,9 @@ class ImportRun:
             if not found:
                 await imports.add(tx, self._key, anew)
             elif found[0].next_row == 1 and found[0].state in ("RUNNING", "FAILED"):
-                await imports.change(tx, self._key, anew | {"finished_at": None})
+                await imports.change(tx, self._key, anew | {"finished_at": None, "rows_deleted_at": None})
+            elif found[0].state == "RUNNING" and not await rows_are_known(tx, found[0]):
+                raise _too_old(self._key.id)
             elif found[0].state == "RUNNING":
                 await imports.change(tx, self._key, {"runner": self._runner, "not_reached": 0})
             return (await imports.find(tx, *reversed(self._key)))[0]
@@ -131,6 +137,16 @@ class ImportRun:
     async def _settled(self) -> None:
         if self._writing is not None:
             await self._writing
+
+
+async def rows_are_known(tx: Transaction, row: Any) -> bool:
+    """Tell whether it is still known what became of the rows of the import of *row*."""
+    return bool(row.updated_at > await tx.now() - ROWS_KEPT)
+
+
+def _too_old(import_id: str) -> FailedPrecondition:
+    message = f"{import_id} was cut off {ROWS_KEPT.days} days ago: choose another id to import the file from its start"
+    return FailedPrecondition(message, reason="IMPORT_TOO_OLD")
 
 
 def _too_large() -> InvalidArgument:

@@ -45,6 +45,7 @@ async def revise(tx: Transaction, locked: Locked, lines: Iterable[dict[str, Any]
     order["revision"] = delivery["revision"] = revision
     rows = [{**line, "order_id": locked.held.id, "revision": revision} for line in lines]
     await orders.add_lines(tx, rows)
+    await orders.supersede(tx, locked.held.id, revision - 1)
     locked.lines = [SimpleNamespace(**row) for row in rows]
     now = await tx.now()
     if delivery["lease_token"] is None or delivery["lease_expires_at"] <= now:

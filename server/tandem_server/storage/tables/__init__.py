@@ -8,7 +8,7 @@ from tandem_server.storage.tables.idempotency import idempotency_keys
 from tandem_server.storage.tables.imports import import_chunks, import_faults, imports
 from tandem_server.storage.tables.keys import keys
 from tandem_server.storage.tables.metadata import metadata
-from tandem_server.storage.tables.orders import order_lines, orders
+from tandem_server.storage.tables.orders import old_revisions, order_lines, orders
 from tandem_server.storage.tables.status_updates import status_updates
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "imports",
     "keys",
     "metadata",
+    "old_revisions",
     "order_events",
     "order_lines",
     "orders",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, String, Table
+from sqlalchemy import BigInteger, Column, Index, String, Table
 
 from tandem_server.storage.dialects import TABLE_OPTIONS, Instant, ascii_text
 from tandem_server.storage.tables.metadata import metadata
@@ -22,5 +22,6 @@ exports = Table(
     Column("rows_sent", BigInteger),
     Column("bytes_sent", BigInteger),
     Column("sha256", ascii_text(64)),
+    Index("ix_exports_started", "started_at"),
     **TABLE_OPTIONS,
 )

@@ -30,7 +30,9 @@ imports = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    Column("rows_deleted_at", Instant),  # what became of its rows is not known any more
     Index("ix_imports_created", "created_at", "source"),
+    Index("ix_imports_rows", "rows_deleted_at", "updated_at"),
     **TABLE_OPTIONS,
 )
 import_chunks = Table(

@@ -1,4 +1,4 @@
-"""Orders and their lines."""
+"""Orders, their lines, and which lines are of the past."""
 
 from __future__ import annotations
 
@@ -78,5 +78,16 @@ order_lines = Table(
     Column("note", String(500), nullable=False),
     Column("attributes", Json, nullable=False),
     Column("amount", Exact(19, 4), nullable=False),
+    **TABLE_OPTIONS,
+)
+
+# Revisions that a later one has taken the place of, and whose lines are still there.
+old_revisions = Table(
+    "old_revisions",
+    metadata,
+    Column("order_id", ascii_text(30), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("superseded_at", Instant, nullable=False),
+    Index("ix_old_revisions_superseded", "superseded_at"),
     **TABLE_OPTIONS,
 )
