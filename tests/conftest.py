@@ -62,7 +62,7 @@ def change_database(stack: Stack, statement: str) -> None:
     """Run *statement* behind the server's back, as tests of time do: they move `available_at`, never a clock."""
     url = make_url(stack.environment["TANDEM_DATABASE_URL"])
     if url.get_backend_name() == "mysql":
-        ask_mysql(re.sub(r" (deliveries|orders) ", rf" {url.database}.\1 ", statement))
+        ask_mysql(re.sub(r" (deliveries|orders) ", rf" {url.database}.\1 ", statement), url)
         return
     with closing(sqlite3.connect(str(url.database), timeout=10)) as connection, connection:
         connection.execute(statement)
