@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from base64 import b64decode
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,7 @@ import orjson
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tandem_proto.errors import Unauthenticated
-
-log = logging.getLogger(__name__)
+from tandem_proto.watched import Watched
 
 ERP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -35,31 +34,17 @@ class WebhookSecrets:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._stamp = _stamp(path)
-        self._secrets: Secrets = _read(path) if path else {}
+        self._secrets = Watched("the secrets of webhooks", partial(_read, path), path) if path else None
 
     def verify(self, erp: str, headers: Mapping[str, str], body: bytes) -> None:
         """Raise Unauthenticated unless *erp* signed *body* and *headers* within the last five minutes.
 
         That it does not say why is on purpose: it would tell whoever tries which ERPs there are.
         """
-        self._refresh()
-        if not any(_signed(secret, headers, body) for secret in self._secrets.get(erp, ())):
+        known = self._secrets.latest() if self._secrets else {}
+        if not any(_signed(secret, headers, body) for secret in known.get(erp, ())):
             message = "unknown ERP, wrong secret or signature, no UTF-8, or a webhook-timestamp five minutes off"
             raise Unauthenticated(f"the webhook cannot be verified: {message}", reason="WEBHOOK_UNVERIFIED")
-
-    def _refresh(self) -> None:
-        stamp = _stamp(self._path)
-        if self._path is None or stamp == self._stamp:
-            return
-        self._stamp = stamp  # of before it is read: what changes meanwhile is read next time
-        try:
-            self._secrets = _read(self._path)
-        except ValueError as error:
-            log.warning("the secrets of webhooks stay as they were: %s", error)
-        else:
-            log.info("the secrets of webhooks were read again")
 
 
 def _signed(secret: Webhook, headers: Mapping[str, str], body: bytes) -> bool:
@@ -68,15 +53,6 @@ def _signed(secret: Webhook, headers: Mapping[str, str], body: bytes) -> bool:
     except (WebhookVerificationError, ValueError):  # ValueError: no UTF-8, or a list that is none
         return False
     return True
-
-
-def _stamp(path: Path | None) -> tuple[int, ...]:
-    """Return what changes when the file does; empty where there is none."""
-    try:
-        found = path.stat() if path else None
-    except OSError:
-        return ()
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else ()
 
 
 def _read(path: Path) -> Secrets:
