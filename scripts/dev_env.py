@@ -28,6 +28,8 @@ def write_environment(stack: Stack) -> Path:
     """Write `dev.env`, readable for its owner only, with keys that work, and return the file's path."""
     path = stack.home / "dev.env"
     values = {"TANDEM_HTTP": stack.http, "TANDEM_GRPC": stack.grpc, "TANDEM_ERP": "default"}
+    if stack.ca:
+        values["TANDEM_GRPC_CA"] = stack.ca
     values |= keys_of(stack, read_environment(path))
     values["TANDEM_WEBHOOK_SECRET"] = first_secret(Path(stack.environment["TANDEM_WEBHOOK_SECRETS_FILE"]))
     path.touch(mode=0o600)
@@ -68,4 +70,4 @@ def _ask(stack: Stack, key: str, body: object = None) -> Any:
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{stack.http}/v1/keys", data, headers)  # noqa: S310 - our own http:// address
-    return urllib.request.urlopen(request, timeout=10)  # noqa: S310
+    return stack.ask(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from dev_env import read_environment, write_environment
 from webhook_secrets import secrets_file
@@ -76,18 +78,27 @@ class Stack:
     """A server and a gateway on a database.
 
     *home* is TANDEM_HOME; *settings* are further environment variables; with *logs* each process writes a file there.
+    Where TANDEM_TLS_CERT is set, both serve by TLS, and `ca` is whose certificates count; the system's by default.
     """
 
     def __init__(self, home: Path, settings: dict[str, str], *, grpc: str, http: str, logs: Path | None = None) -> None:
-        self.home, self.grpc, self.http = home, grpc, f"http://{http}"
+        told = os.environ | settings
+        self.ca = told.get("TANDEM_GRPC_CA") or None
+        self.secure = bool(told.get("TANDEM_TLS_CERT"))
+        self.home, self.grpc, self.http = home, f"{'grpcs://' * self.secure}{grpc}", f"http{'s' * self.secure}://{http}"
         self.environment = settings | {
             "TANDEM_HOME": str(home),
             "TANDEM_GRPC_LISTEN": grpc,
             "TANDEM_HTTP_LISTEN": http,
-            "TANDEM_GRPC": grpc,
+            "TANDEM_GRPC": self.grpc,
         }
         self.server = Process("tandem-server", self.environment, logs and logs / "server.log")
         self.gateway = Process("tandem-gateway", self.environment, logs and logs / "gateway.log")
+
+    def ask(self, request: str | urllib.request.Request, seconds: float = 10) -> Any:
+        """Make a request to the gateway; raises URLError."""
+        context = ssl.create_default_context(cafile=self.ca) if self.secure else None
+        return urllib.request.urlopen(request, timeout=seconds, context=context)  # noqa: S310 - our own address
 
     def migrate(self) -> None:
         """Bring the database to the newest schema; raises CalledProcessError."""
@@ -121,7 +132,7 @@ class Stack:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.http}/readyz", timeout=2) as reply:  # noqa: S310 - our own http:// address
+            with self.ask(f"{self.http}/readyz", seconds=2) as reply:
                 return bool(reply.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -135,7 +146,8 @@ class Stack:
 def greeting(stack: Stack, environment: Path) -> str:
     """Return what `scripts/run` says when all is up: three commands to try."""
     crm_key = read_environment(environment)["TANDEM_CRM_KEY"]
-    key = f'-H "authorization: Bearer {crm_key}" -H "content-type: application/json"'
+    trust = f"--cacert {stack.ca} " if stack.ca else ""
+    key = f'{trust}-H "authorization: Bearer {crm_key}" -H "content-type: application/json"'
     customer = '{"external_id":"17850","name":"Ada"}'
     order = (
         '{"external_id":"536365","customer_external_id":"17850","currency":"GBP",'

@@ -15,7 +15,7 @@ from tandem_proto import logs, telemetry
 
 
 def main() -> None:
-    """Run the command line; exits with 2 if a setting does not fit, with 1 if the address cannot be served."""
+    """Run the command line; exits with 2 if a setting or its file does not fit, with 1 if the address is taken."""
     parser = argparse.ArgumentParser(prog="tandem-gateway", description="Tandem's REST gateway.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="serve REST until SIGTERM")
@@ -33,6 +33,8 @@ def main() -> None:
     try:
         with telemetry.running(settings, "tandem-gateway", exposed=True):
             uvloop.run(serve(settings))
+    except ValueError as error:
+        parser.exit(2, f"tandem-gateway: {error}\n")
     except OSError as error:
         parser.exit(1, f"cannot serve on {settings.http_listen}: {error.strerror}\n")
 

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -20,15 +21,22 @@ from tandem_gateway.transcoding.routes import Routes
 
 logger = logging.getLogger(__name__)
 
+HANDSHAKE_SECONDS = 10
+"""How long a connection may take to agree on TLS; before that it is not counted."""
+
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[str]:
     """Serve as long as the block runs, and give the base URL; port 0 takes a free one.
 
     At the end readiness says so for `http_notice_seconds`; then no connection is accepted any more, and what runs has
-    `http_grace_seconds` to end. Raises OSError if the address cannot be bound.
+    `http_grace_seconds` to end. Raises OSError if the address cannot be bound, ValueError if it must not be served.
     """
     host, port = settings.listen_address
+    certificate = settings.certificate("http_listen")
+    secured: dict[str, Any] = {}
+    if certificate:
+        secured = {"ssl": certificate.context, "ssl_handshake_timeout": HANDSHAKE_SECONDS}
     async with open_channel(settings) as channel:
         bodies = Bodies(settings)
         with_bodies = (route for part in (calls, webhooks) for route in part.routes(channel, bodies, settings))
@@ -38,15 +46,16 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         # aiohttp waits so long for a handler, and then once more after telling it to end.
         runner = web.ServerRunner(server, shutdown_timeout=settings.http_grace_seconds / 2)
         await runner.setup()
+        listening = await asyncio.get_running_loop().create_server(server, host, port, **secured)
         try:
-            await web.TCPSite(runner, host, port).start()
-            bound = runner.addresses[0]
-            url = f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
+            host, port = listening.sockets[0].getsockname()[:2]
+            url = f"http{'s' * bool(secured)}://{f'[{host}]' if ':' in host else host}:{port}"
             logger.info("serving %s for %s", url, settings.grpc)
             yield url
             stopping.set()
             await asyncio.sleep(settings.http_notice_seconds)
         finally:
+            listening.close()
             await runner.cleanup()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
-from tandem_proto.settings import TelemetrySettings, written
+from tandem_proto.listening import ListeningSettings
+from tandem_proto.settings import written
 
 
-class Settings(TelemetrySettings):
+class Settings(ListeningSettings):
     """The gateway's settings, each read from the environment variable `TANDEM_<NAME>`.
 
     Raises pydantic.ValidationError for a value that does not fit.
@@ -18,7 +21,13 @@ class Settings(TelemetrySettings):
         pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\[\]]+):[0-9]{1,5}$",
         description="host:port to serve REST on",
     )
-    grpc: str = Field(default="127.0.0.1:50051", description="host:port of the server to call")
+    grpc: str = Field(
+        default="127.0.0.1:50051", description="host:port of the server to call; by TLS: grpcs://host:port"
+    )
+    grpc_ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities that the server's certificate may be of; default: the system's",
+    )
     http_body_bytes: int = Field(default=4 << 20, gt=0, description="largest body of a request")
     http_buffer_bytes: int = Field(
         default=256 << 20, ge=0, description="what all bodies may take together, 64 KiB of each not counted"

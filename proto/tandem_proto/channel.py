@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import ssl
+from pathlib import Path
+
+import grpc
 
 from tandem_proto.catalogue import methods
 
@@ -15,6 +19,43 @@ RETRY_POLICY = {
 }
 """UNAVAILABLE is repeated (AIP-194), for the 7 s that a server may take to come back; so is CANCELLED where the
 caller did not cancel: that is how a call ends which reached a server just when it stopped."""
+
+
+SECURE = "grpcs://"
+
+
+def dial(
+    target: str,
+    request_bytes: int,
+    *options: tuple[str, int],
+    ca: Path | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
+) -> grpc.aio.Channel:
+    """Return a channel to *target*, which connects when it is first used, spreads calls and repeats what it may.
+
+    `grpcs://host:port`, or any target with a *ca* or *credentials*, is dialled by TLS: the server must show that it is
+    the host, by a certificate of those in the PEM file *ca*, by default of those that the system trusts. All other
+    targets are dialled in plain text. Raises ValueError where target or file cannot be used.
+    """
+    if target.startswith(("http://", "https://")):
+        raise ValueError(f"{target} is an address for REST: gRPC is dialled by host:port, or by TLS grpcs://host:port")
+    every = [*channel_options(request_bytes), *options]
+    if not (target.startswith(SECURE) or ca or credentials):
+        return grpc.aio.insecure_channel(target, every)
+    credentials = credentials or grpc.ssl_channel_credentials(_trusted(ca))
+    return grpc.aio.secure_channel(target.removeprefix(SECURE), credentials, every)
+
+
+def _trusted(ca: Path | None) -> bytes | None:
+    """Return the certificates of *ca*, or of the system; None where it has none and gRPC's own count."""
+    system = ssl.get_default_verify_paths().cafile
+    file = ca or (system and Path(system))
+    try:
+        if ca:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca)
+        return file.read_bytes() if file else None
+    except OSError as error:
+        raise ValueError(f"{file} must be a file of certificates in PEM: {error.strerror or error}") from None
 
 
 def channel_options(request_bytes: int) -> list[tuple[str, int | str]]:

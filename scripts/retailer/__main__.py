@@ -33,8 +33,8 @@ async def play(settings: Settings, invoices: Sequence[Invoice]) -> Report:
     numbers = {invoice.number for invoice in invoices}
     with bars() as progress:
         async with (
-            Tandem(settings.target, settings.crm_key) as here,
-            Tandem(settings.target, settings.erp_key) as there,
+            Tandem(settings.target, settings.crm_key, ca=settings.ca) as here,
+            Tandem(settings.target, settings.erp_key, ca=settings.ca) as there,
         ):
             before = await stored(here, numbers)
             crm, erp = Crm(here, invoices, progress), Erp(there, progress)

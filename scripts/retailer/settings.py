@@ -17,6 +17,7 @@ class Settings:
     target: str
     crm_key: str
     erp_key: str
+    ca: str | None
 
     @classmethod
     def read(cls) -> Self:
@@ -26,7 +27,8 @@ class Settings:
         lines = file.read_text().splitlines() if file.exists() else []
         found = dict(line.split("=", 1) for line in lines if "=" in line) | dict(os.environ)
         try:
-            return cls(found["TANDEM_GRPC"], found["TANDEM_CRM_KEY"], found["TANDEM_ERP_KEY"])
+            keys = found["TANDEM_CRM_KEY"], found["TANDEM_ERP_KEY"]
+            return cls(found["TANDEM_GRPC"], *keys, found.get("TANDEM_GRPC_CA"))
         except KeyError as missing:
             told = f"{missing.args[0]} is neither in the environment nor in {file}"
             raise SystemExit(f"{told}: is Tandem running? scripts/run starts it") from None

@@ -47,6 +47,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        certificate = settings.certificate("grpc_listen")
+        self._credentials = certificate and certificate.credentials()
         routes = settings.parsed_routes
         self._database = Database(
             settings.url,
@@ -81,10 +83,15 @@ class Server:
         """Check the database, listen, and return the port. Raises UnfitDatabaseError, saying what is wrong."""
         await check(self._settings.url, head())
         self._housekeeping.start()
-        port = self._server.add_insecure_port(self._settings.grpc_listen)
+        port = self._listen(self._settings.grpc_listen)
         await self._server.start()
         await self._health.start()
         return port
+
+    def _listen(self, address: str) -> int:
+        if self._credentials:
+            return self._server.add_secure_port(address, self._credentials)
+        return self._server.add_insecure_port(address)
 
     async def stop(self) -> None:
         """Drain, in `drain_seconds` and 2 s at most: say so in health and go on for a moment, then take no new calls.

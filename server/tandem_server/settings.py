@@ -7,11 +7,12 @@ from typing import Self
 
 from pydantic import Field, computed_field
 
-from tandem_proto.settings import TelemetrySettings, written
+from tandem_proto.listening import ListeningSettings
+from tandem_proto.settings import written
 from tandem_server.domain.routing import Routes, parse_routes
 
 
-class Settings(TelemetrySettings):
+class Settings(ListeningSettings):
     """What the server can be told, each as `TANDEM_<NAME>`."""
 
     home: Path = Field(default=Path(".tandem"), description="folder of what Tandem keeps in files")

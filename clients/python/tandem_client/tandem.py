@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from os import PathLike
+from pathlib import Path
 from typing import Self
 
 import grpc
 
 from tandem_client.caller import Caller
-from tandem_client.channel import open_channel
 from tandem_client.customers import Customers
 from tandem_client.erp import Erp
 from tandem_client.exports import Exports
 from tandem_client.imports import Imports
 from tandem_client.orders import Orders
 from tandem_client.webhooks import Webhooks
+from tandem_proto.channel import dial
+
+REQUEST_BYTES = 2 << 20
+"""Requests up to this size are kept for a repetition."""
 
 
 class Tandem:
     """A connection to Tandem. Make it inside a running event loop, and close it, or use it as a context.
 
-    *key* says who calls; *timeout* is the deadline of every call, in seconds; without *credentials* (as of
-    `grpc.ssl_channel_credentials()`) the connection is not encrypted. Every failed call raises a TandemError.
+    *target* is `grpcs://host:port`, encrypted, or `host:port`, in plain text. *key* says who calls; *timeout* is the
+    deadline of every call, in seconds. *ca* is a PEM file of the certificates to trust instead of the system's;
+    *credentials*, of gRPC, stand for all that TLS may need besides. Every failed call raises a TandemError.
     """
 
     def __init__(
@@ -29,9 +35,11 @@ class Tandem:
         key: str,
         *,
         timeout: float = 30.0,
+        ca: str | PathLike[str] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        caller = Caller(open_channel(target, credentials), key, timeout)
+        channel = dial(target, REQUEST_BYTES, ca=Path(ca) if ca else None, credentials=credentials)
+        caller = Caller(channel, key, timeout)
         self._channel = caller.channel
         self.imports = Imports(caller)
         """Imports, and what became of their rows."""
