@@ -176,12 +176,16 @@ BY_REASON: dict[str, type[TandemError]] = {"ETAG_MISMATCH": EtagMismatch}
 class Findings:
     """Collects what is wrong with one request; after the 100th finding it raises.
 
-    An unknown field is wrong too, unless they are to be ignored.
+    An unknown field is wrong too, unless they are to be ignored. `names` counts those that its JSON objects have.
     """
 
     def __init__(self, *, ignore_unknown: bool = False) -> None:
+        self.names = 0
         self._found: list[FieldViolation] = []
         self._ignore_unknown = ignore_unknown
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
 
     def add(self, field: str, description: str) -> None:
         """Note that *field* is wrong; raises InvalidArgument when there are too many."""

@@ -97,6 +97,18 @@ def test_a_path_never_wins_silently() -> None:
     assert wrong(UPSERT, b'{"external_id":"b","name":1}', customer__external_id="a") == ["name", "external_id"]
 
 
+@pytest.mark.parametrize("colon", ['":', '" :', '"\t:', '"\n :'])
+@pytest.mark.parametrize("inside", ["", r"a \": b", "a : b", r"\\\":"])
+def test_a_name_that_stands_twice_never_wins_silently(colon: str, inside: str) -> None:
+    """However the body is written, and whatever its texts hold."""
+    once = f'{{"name{colon} "{inside}", "note": "{inside}", "billing_address": {{"city{colon}"x", "phone":"1"}}}}'
+    assert read(UPSERT, once.encode(), customer__external_id="a").customer.billing_address.city == "x"
+    for part, twice in (("note", "name"), ("phone", "city")):
+        assert wrong(UPSERT, once.replace(part, twice).encode(), customer__external_id="a") == [twice]
+    attributes = f'{{"attributes": {{"a{colon}"{inside}", "a": "{inside}"}}}}'
+    assert wrong(UPSERT, attributes.encode(), customer__external_id="a") == ["a"]
+
+
 def test_a_patch_is_masked_by_the_fields_of_its_body() -> None:
     request = read(PATCH, b'{"email":"","note":null,"billingAddress":{"city":"x"}}', id="1")
     assert list(request.update_mask.paths) == ["email", "note", "billing_address"]

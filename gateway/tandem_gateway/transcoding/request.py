@@ -104,6 +104,9 @@ class RequestReader:
             message, fields = getattr(request, field.name), field.below or self._decoder
             message.SetInParent()
         fields.read(message, document, findings)
+        if not findings:
+            for name in sorted(json.names_twice(body, findings.names)):
+                findings.add(name, "is there twice in one object")
         names = document if isinstance(document, dict) else ()  # what is no object is a finding by now
         return [fields.fields[name].name for name in names if name in fields.fields]
 

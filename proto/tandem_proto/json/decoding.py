@@ -54,6 +54,7 @@ class Decoder:
         if type(value) is not dict:
             findings.add(prefix.rstrip(".") or "body", "must be an object")
             return
+        findings.names += len(value)
         for key, item in value.items():
             field = self.fields.get(key)
             if field is None:
@@ -142,6 +143,7 @@ def _fill_map(field: FieldDescriptor) -> Fill:
         if len(value) > most:
             findings.add(path, too_many(field))
             return
+        findings.names += len(value)
         target = getattr(message, name)
         for key, item in value.items():
             try:
