@@ -1,8 +1,8 @@
 """Measures a real Tandem, every figure beside what bounds it in the same run: the median of all rounds, and the spread.
 
 Servers, gateways and the load are processes of their own, on fresh databases of a throw-away MySQL. `core` measures the
-main path of an order. A table for people, JSON for pipes; progress goes to standard error. The exit status is 1 if a
-figure could not be taken; a target that is missed is told and changes nothing.
+main path of an order, `housekeeping` what would grow for ever. A table for people, JSON for pipes; progress goes to
+standard error. The exit status is 1 if a figure could not be taken; a target that is missed is told, no more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import FrameType
 
@@ -24,14 +25,18 @@ from benchmarks.databases import told
 from benchmarks.growth import growth
 from benchmarks.idle_streams import idle_streams
 from benchmarks.lists import lists
+from benchmarks.old_rows import old_rows
 from benchmarks.pushes import pushes
+from benchmarks.reconnects import reconnects
 from benchmarks.report import as_json, facts, show
 from benchmarks.results import Line
 from benchmarks.sites import Options, say
 from benchmarks.statements import statements
 from benchmarks.twins import twins
 
-FIGURES: dict[str, Callable[[Options], Iterator[Line]]] = {
+Figures = dict[str, Callable[[Options], Iterator[Line]]]
+
+CORE: Figures = {
     "backlog": backlog,
     "lists": lists,
     "pushes": pushes,
@@ -41,25 +46,20 @@ FIGURES: dict[str, Callable[[Options], Iterator[Line]]] = {
     "statements": statements,
     "growth": growth,
 }
+HOUSEKEEPING: Figures = {"old-rows": old_rows, "reconnects": reconnects}
 
 
 def main() -> int:
     """Measure what the command line says, and return the exit status."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, _interrupt)
-    options = Options(
-        told(arguments.database),
-        rounds=arguments.rounds,
-        seconds=arguments.seconds,
-        orders=arguments.orders,
-        backlog=arguments.backlog,
-        batch=arguments.batch,
-    )
+    given = {field.name: getattr(arguments, field.name) for field in fields(Options) if field.name in arguments}
+    options = Options(**given | {"database": told(arguments.database)})
     depends, figures, failed = facts(options), {}, False
-    for name in arguments.only or FIGURES:
+    for name in arguments.only or arguments.figures:
         say(name)
         try:
-            figures[name] = list(FIGURES[name](options))
+            figures[name] = list(arguments.figures[name](options))
         except (WorkFailedError, RuntimeError, subprocess.SubprocessError) as error:
             say(f"  {error}")
             failed = True
@@ -78,15 +78,21 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    core = parser.add_subparsers(required=True).add_parser("core", help="the main path of an order")
-    core.add_argument("--database", default="mysql", help="sqlite, mysql (default) or the URL of a database server")
-    core.add_argument("--rounds", type=int, default=5)
-    core.add_argument("--only", choices=FIGURES, action="append", help="only this figure; may be repeated")
+    kinds = parser.add_subparsers(required=True)
+    core = kinds.add_parser("core", help="the main path of an order")
     core.add_argument("--orders", type=int, default=1_000_000, help="how many are very many (default: a million)")
     core.add_argument("--backlog", type=int, default=20_000, help="orders that wait to be pulled (default: 20,000)")
     core.add_argument("--batch", type=int, default=500, help="orders a claim and an acknowledgement (default: 500)")
     core.add_argument("--seconds", type=float, default=3, help="how long a throughput is watched (default: 3)")
-    core.add_argument("--json", metavar="FILE", type=Path, help="also write the result as JSON")
+    housekeeping = kinds.add_parser("housekeeping", help="what would grow for ever: old rows, memory")
+    housekeeping.add_argument("--rows", type=int, default=100_000, help="old rows of each kind (default: 100,000)")
+    housekeeping.add_argument("--reconnects", type=int, default=100_000, help="of streams (default: 100,000)")
+    for kind, figures, rounds in ((core, CORE, 5), (housekeeping, HOUSEKEEPING, 1)):
+        kind.set_defaults(figures=figures)
+        kind.add_argument("--database", default="mysql", help="sqlite, mysql (default) or the URL of a database server")
+        kind.add_argument("--rounds", type=int, default=rounds)
+        kind.add_argument("--only", choices=figures, action="append", help="only this figure; may be repeated")
+        kind.add_argument("--json", metavar="FILE", type=Path, help="also write the result as JSON")
     return parser.parse_args()
 
 

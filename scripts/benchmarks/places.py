@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,7 +24,7 @@ Call = Callable[[], Awaitable[Any]]
 class Place:
     """One server with its gateway, and the database below.
 
-    *pids* are whose CPU time is counted, by name; *keys* those of `dev.env`.
+    *pids* are whose CPU time is counted, by name; *keys* those of `dev.env`; *log* is the server's.
     """
 
     target: str
@@ -31,6 +32,7 @@ class Place:
     database: Database
     pids: Mapping[str, int]
     keys: Mapping[str, str]
+    log: Path
 
     @property
     def crm_key(self) -> str:

@@ -27,14 +27,20 @@ ORDERS_A_CUSTOMER = 100
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure: on which database (a URL), how often, with how many orders where they are many."""
+    """How to measure: on which database (a URL), how often, with how many *orders* where they are very many.
+
+    `core` watches throughputs for *seconds*, and a *backlog* that is taken in batches; `housekeeping` deletes as many
+    old *rows* of each kind, and connects streams again as often as *reconnects* says.
+    """
 
     database: str
     rounds: int
-    seconds: float
-    orders: int
-    backlog: int
-    batch: int
+    orders: int = 1_000_000
+    seconds: float = 3
+    backlog: int = 20_000
+    batch: int = 500
+    rows: int = 100_000
+    reconnects: int = 100_000
 
     @property
     def embedded(self) -> bool:
@@ -113,7 +119,7 @@ def _place(context: ExitStack, home: Path, database: Database, database_pid: int
     stack.start()
     pids = {"server": stack.server.pid, "gateway": stack.gateway.pid}
     pids |= {"database": database_pid} if database_pid else {}
-    return Place(stack.grpc, stack.http, database, pids, keys_of(stack, {}))
+    return Place(stack.grpc, stack.http, database, pids, keys_of(stack, {}), home / "server.log")
 
 
 def _free() -> str:
