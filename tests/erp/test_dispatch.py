@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event
 
 from tandem_proto.errors import Unavailable
+from tandem_server.rpc.erp_deliveries import AT_ONCE, DeliveryMethods
 from tandem_server.usecases.acknowledgements import Acknowledgement
 from tandem_server.usecases.deliveries import Delivery, Demand
 from tandem_server.usecases.dispatch import Dispatcher, Stream
@@ -159,6 +160,20 @@ async def test_a_cut_stream_keeps_what_was_sent(desk: Desk, dispatcher: Dispatch
     await batches.aclose()
     await until(desk, unsent, "claimable 0")
     assert state_of(await desk.delivery(sent)) == "leased 0"
+
+
+async def test_what_was_being_written_for_somebody_who_left_goes_back(desk: Desk, dispatcher: Dispatcher) -> None:
+    ids = await desk.place(3 * AT_ONCE)
+    methods = DeliveryMethods(desk.database, dispatcher, MAX_FAILURES)
+    for pauses in (1, 2, 3):
+        batch = await dispatcher.lease(desk.caller, demand(desk, len(ids)), 0)
+        leaving = asyncio.create_task(methods.written(desk.caller, batch))
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        await until(desk, ids[-1], "claimable 0")
+        assert {state_of(await desk.delivery(each)) for each in ids} == {"claimable 0"}
 
 
 async def test_a_drain_ends_streams_and_waits(desk: Desk, dispatcher: Dispatcher) -> None:
