@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -14,20 +13,35 @@ from tandem_server.storage.database import Transaction
 from tandem_server.storage.events import Event, EventType
 
 
+class Draft(dict[str, Any]):
+    """A row as it now is, by column; `changes` is what was set since it was read."""
+
+    def __init__(self, row: Any) -> None:
+        super().__init__(vars(row) if row else ())
+        self.changes: dict[str, Any] = {}
+
+    def __setitem__(self, column: str, value: Any) -> None:
+        super().__setitem__(column, value)
+        self.changes[column] = value
+
+    def update(self, *values: Any, **more: Any) -> None:
+        """Set several columns at once."""
+        super().update(*values, **more)
+        self.changes.update(*values, **more)
+
+
 class Held:
     """One locked order. What is set in `delivery` or `order` is read back from there, and stored by `store`."""
 
     def __init__(self, delivery: Any, order: Any = None) -> None:
         self.id: str = delivery.order_id
-        self.delivery: ChainMap[str, Any] = ChainMap({}, vars(delivery))
-        self.order: ChainMap[str, Any] = ChainMap({}, vars(order) if order else {})
+        self.delivery, self.order = Draft(delivery), Draft(order)
         self.events: list[Event] = []
 
     @property
     def row(self) -> SimpleNamespace:
         """The delivery as it now is, as rows are read."""
-        new, read = self.delivery.maps
-        return SimpleNamespace(**{**read, **new})
+        return SimpleNamespace(**self.delivery)
 
     @property
     def went_on(self) -> bool:
@@ -61,15 +75,15 @@ async def hold(tx: Transaction, erp: str | None, ids: Iterable[str]) -> dict[str
 
 async def store(tx: Transaction, caller: Caller, all_held: Iterable[Held]) -> None:
     """Store what was changed and told of orders; a changed order counts its version."""
-    changed = [held for held in all_held if held.delivery.maps[0]]
+    changed = [held for held in all_held if held.delivery.changes]
     now = await tx.now()
     for held in changed:
-        if held.order.maps[0]:
+        if held.order.changes:
             held.order.update(version=held.order["version"] + 1, updated_at=now)
     await deliveries.store(
         tx,
-        {held.id: held.delivery.maps[0] for held in changed},
-        {held.id: held.order.maps[0] for held in changed if held.order.maps[0]},
+        {held.id: held.delivery.changes for held in changed},
+        {held.id: held.order.changes for held in changed if held.order.changes},
     )
     await events.append(tx, caller, (event for held in changed for event in held.events))
     tx.after_commit(lambda: link(held.order["traceparent"] for held in changed if "traceparent" in held.order))
