@@ -25,9 +25,10 @@ class Instant(TypeDecorator[datetime]):
         """Ask MySQL for microseconds, which it leaves out by default."""
         return dialect.type_descriptor(mysql.DATETIME(fsp=6) if dialect.name in MYSQL_FAMILY else DateTime())
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Take the zone off."""
-        return value and value.astimezone(UTC).replace(tzinfo=None)
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
+        """Take the zone off, and write it for MySQL: PyMySQL takes ten times as long."""
+        plain = value and value.astimezone(UTC).replace(tzinfo=None)
+        return str(plain) if plain and dialect.name in MYSQL_FAMILY else plain
 
     def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any]:
         """Put the zone back."""
