@@ -59,7 +59,7 @@ class DeliveryMethods(ErpServiceServicer):
         return delivery_pb.LeaseOrdersResponse(deliveries=fitting)
 
     async def written(self, caller: Caller, batch: Sequence[Delivery]) -> list[delivery_pb2.Delivery]:
-        """Return *batch* as messages. Others work in between; where the caller leaves meanwhile, all of it goes back."""
+        """Return *batch* as messages. Others work meanwhile; where the caller leaves, all of it goes back."""
         customers = {delivery.customer.id: delivery.customer for delivery in batch}
         told = {customer_id: messages.customer(row) for customer_id, row in customers.items()}
         made: list[delivery_pb2.Delivery] = []
@@ -137,17 +137,18 @@ def _demand(caller: Caller, request: Any, limit: int) -> Demand:
 
 def _delivery(delivery: Delivery, customer: Customer) -> delivery_pb2.Delivery:
     row = delivery.stored.delivery
-    return delivery_pb2.Delivery(
-        order=messages.order(delivery.stored, delivery.leased_at),
-        customer=customer,
-        kind=delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind}"),
-        revision=row.revision,
-        acked_revision=row.acked_revision,
-        attempt=row.attempts,
-        lease_token=row.lease_token,
-        lease_expires_at=messages.timestamp(row.lease_expires_at),
-        traceparent=delivery.stored.order.traceparent,
-    )
+    fields = {
+        "order": messages.order_fields(delivery.stored, delivery.leased_at),
+        "customer": customer,
+        "kind": delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind}"),
+        "revision": row.revision,
+        "acked_revision": row.acked_revision,
+        "attempt": row.attempts,
+        "lease_token": row.lease_token,
+        "lease_expires_at": messages.timestamp(row.lease_expires_at),
+        "traceparent": delivery.stored.order.traceparent,
+    }
+    return delivery_pb2.Delivery(**fields)
 
 
 def _parts(deliveries: list[delivery_pb2.Delivery]) -> Iterator[list[delivery_pb2.Delivery]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tandem.crm.v1 import address_pb2, customer_pb2, order_line_pb2, order_pb2, order_progress_pb2, shipment_pb2
+from tandem.crm.v1 import address_pb2, customer_pb2, order_pb2, order_progress_pb2, shipment_pb2
 from tandem.erp.v1 import dead_letter_pb2
 from tandem_server.domain.etags import etag
 from tandem_server.domain.money import written_amount, written_price, written_quantity
@@ -85,26 +85,31 @@ def customer(row: Any) -> customer_pb2.Customer:
 
 def order(stored: StoredOrder, now: datetime) -> order_pb2.Order:
     """Return an order as message; *now* decides between what waits, is leased or backs off."""
+    return order_pb2.Order(**order_fields(stored, now))
+
+
+def order_fields(stored: StoredOrder, now: datetime) -> dict[str, Any]:
+    """Return the fields of `order`, for a message that holds it: a message within another would be made twice."""
     row = stored.order
     shipments = sorted(row.shipments.values(), key=lambda shipment: str(shipment["shipment_id"]))
     shipped = _shipped(shipments)
-    return order_pb2.Order(
+    return {
         **ORDER_TEXTS.texts(row),
         **ORDER_AMOUNTS.amounts(row, row.currency),
-        ordered_at=timestamp(row.ordered_at),
-        billing_address=address(row.billing_address),
-        shipping_address=address(row.shipping_address),
-        attachments=[order_pb2.Attachment(**attachment) for attachment in row.attachments],
-        lines=[_line(line, row.currency, shipped) for line in stored.lines],
-        status=order_progress_pb2.OrderStatus.Value(f"ORDER_STATUS_{row.status}"),
-        erp_document=row.erp_document or "",
-        shipments=[_shipment(shipment) for shipment in shipments],
-        delivery=progress(stored.delivery, now),
-        cancel_requested_at=timestamp(row.cancel_requested_at),
-        etag=etag(row.version),
-        created_at=timestamp(row.created_at),
-        updated_at=timestamp(row.updated_at),
-    )
+        "ordered_at": timestamp(row.ordered_at),
+        "billing_address": row.billing_address,
+        "shipping_address": row.shipping_address,
+        "attachments": row.attachments,
+        "lines": [_line(line, row.currency, shipped) for line in stored.lines],
+        "status": order_progress_pb2.OrderStatus.Value(f"ORDER_STATUS_{row.status}"),
+        "erp_document": row.erp_document or "",
+        "shipments": [_shipment(shipment) for shipment in shipments],
+        "delivery": progress(stored.delivery, now),
+        "cancel_requested_at": timestamp(row.cancel_requested_at),
+        "etag": etag(row.version),
+        "created_at": timestamp(row.created_at),
+        "updated_at": timestamp(row.updated_at),
+    }
 
 
 def progress(row: Any, now: datetime) -> order_progress_pb2.DeliveryProgress:
@@ -144,14 +149,14 @@ def _state(row: Any, now: datetime) -> order_progress_pb2.DeliveryState.ValueTyp
     return order_progress_pb2.DELIVERY_STATE_BACKING_OFF
 
 
-def _line(row: Any, currency: str, shipped: Mapping[int, Decimal]) -> order_line_pb2.OrderLine:
-    return order_line_pb2.OrderLine(
+def _line(row: Any, currency: str, shipped: Mapping[int, Decimal]) -> dict[str, Any]:
+    return {
         **LINE_TEXTS.texts(row),
         **LINE_AMOUNTS.amounts(row, currency),
-        quantity=written_quantity(row.quantity),
-        unit_price=written_price(row.unit_price, currency),
-        shipped_quantity=written_quantity(shipped[row.line_number]),
-    )
+        "quantity": written_quantity(row.quantity),
+        "unit_price": written_price(row.unit_price, currency),
+        "shipped_quantity": written_quantity(shipped[row.line_number]),
+    }
 
 
 def _shipped(shipments: Iterable[Mapping[str, Any]]) -> Mapping[int, Decimal]:
