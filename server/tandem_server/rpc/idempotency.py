@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from hashlib import sha256
 from typing import Any
@@ -17,8 +18,11 @@ from tandem_server.storage.idempotency import Reply, Slot, claim, find, in_use, 
 METADATA = "idempotency-key"
 REPLAYED = "tandem-http-idempotent-replayed"
 
-TWIN_SECONDS = 2.0
-"""How long a call waits for its twin: as long as a transaction waits for a lock."""
+TWIN_SECONDS = 1.0, 2.0
+"""How long a call waits for its twin: at most as long as a transaction waits for a lock, and each its own time.
+
+Hundreds that give up at one moment, and come back at one moment, would keep the process from everybody else.
+"""
 
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")  # databases disagree about spaces at the ends
 _RESPONSES = {method.path: method.response for method in methods()}
@@ -80,7 +84,7 @@ class Twins:
         """Run *write*, or return what a twin ends with; one that fails makes room for the next. Raises Aborted."""
         place = database, write.slot
         try:
-            async with asyncio.timeout(TWIN_SECONDS):
+            async with asyncio.timeout(random.uniform(*TWIN_SECONDS)):
                 while twin := self._running.get(place):
                     await asyncio.wait({twin})
                     if not twin.cancelled() and twin.exception() is None:
