@@ -40,6 +40,17 @@ ACCEPT = (
     "UPDATE orders SET status = 'ACKNOWLEDGED', erp_document = CONCAT('SO-', external_id), version = version + 1, "
     "updated_at = UTC_TIMESTAMP(6) WHERE id IN %s"
 )
+JUDGED = (
+    "SELECT order_id, leased_revision, acked_revision, lease_token, acked_token, attempts, next_seq, status, version, "
+    "erp_document FROM deliveries JOIN orders ON id = order_id WHERE order_id IN %s FOR UPDATE"
+)
+OWNERS = "SELECT erp_document, id FROM orders WHERE erp_document IN %s AND erp = 'default'"
+TELL = (
+    "INSERT INTO order_events (order_id, seq, type, at, actor, revision, attempt, detail, request_id, trace_id) "
+    "SELECT order_id, next_seq, %s, UTC_TIMESTAMP(6), 'raw', leased_revision, attempts, %s, %s, '' FROM deliveries "
+    "WHERE order_id IN %s"
+)
+COUNT = "UPDATE deliveries SET next_seq = next_seq + 1 WHERE order_id IN %s"
 READ_COMMITTED = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 
@@ -78,29 +89,51 @@ async def connected(database: Database) -> AsyncIterator[Connection]:
 
 async def drain(place: Place, batch: int) -> Reading:
     """Claim, read and acknowledge all that waits, *batch* orders at a time."""
+    return await _drain(place, batch, whole=False)
+
+
+async def drain_whole(place: Place, batch: int) -> Reading:
+    """Do the same and what is promised besides: timelines, and a look at each order and document before its ack."""
+    return await _drain(place, batch, whole=True)
+
+
+async def _drain(place: Place, batch: int, *, whole: bool) -> Reading:
     count = 0
     async with connected(place.database) as connection:
         with stretch(place.pids) as seen:
-            while ids := await _claim(connection, batch):
+            while ids := await _claim(connection, batch, whole=whole):
                 count += len(ids)
     return seen.rate(count)
 
 
-async def _claim(connection: Connection, batch: int) -> list[str]:
+async def _claim(connection: Connection, batch: int, *, whole: bool) -> list[str]:
     """Take one batch all the way, and return its orders' ids."""
     token = secrets.token_urlsafe(24)
     ids = [str(row[0]) for row in await connection.execute(CLAIM, batch)]
     if ids:
         await connection.execute(LEASE, token, ids)
+        if whole:
+            await _tell(connection, "LEASED", ids)
         orders = await connection.execute(READ_ORDERS, ids)
         await connection.execute(READ_LINES, ids)
         await connection.execute(READ_CUSTOMERS, sorted({order[0] for order in orders}))
     await connection.commit()
     if ids:
+        if whole:
+            await connection.execute(JUDGED, ids)
+            await connection.execute(OWNERS, [f"SO-{order[3]}" for order in orders])
         await connection.execute(ACKNOWLEDGE, ids, token)
         await connection.execute(ACCEPT, ids)
+        if whole:
+            await _tell(connection, "ACKNOWLEDGED", ids)
         await connection.commit()
     return ids
+
+
+async def _tell(connection: Connection, event: str, ids: list[str]) -> None:
+    """Write a line on the timeline of each order."""
+    await connection.execute(TELL, event, '{"worker":"raw"}', secrets.token_hex(16), ids)
+    await connection.execute(COUNT, ids)
 
 
 async def create(place: Place, rows: Rows, connections: int, seconds: float) -> Reading:
