@@ -20,7 +20,7 @@ from .aged import NOW, PARTS, RULES, a_row, aged, store
 
 pytestmark = EVERYWHERE
 
-A_MINUTE = timedelta(minutes=1)
+AN_HOUR = timedelta(hours=1)
 EACH = 600
 TABLES = [metadata.tables[name] for rule in RULES for name in aged(rule, "", NOW)]
 
@@ -57,10 +57,10 @@ async def count(database: Database, table: Table) -> int:
 async def test_what_is_older_than_its_age_goes_and_what_is_younger_stays(opened: Database) -> None:
     assert [rule.name for rule in forgetting.RULES] == [*RULES]
     for rule, age in RULES.items():
-        await store(opened, [aged(rule, "young", NOW - age + A_MINUTE)])
+        await store(opened, [aged(rule, "young", NOW - age + AN_HOUR)])
     before = await counts(opened)
     for rule, age in RULES.items():
-        await store(opened, [aged(rule, "old", NOW - age - A_MINUTE)])
+        await store(opened, [aged(rule, "old", NOW - age - AN_HOUR)])
     await a_round(opened)
     assert await counts(opened) == before | {"imports": 2}
     kept = await opened.read(lambda tx: tx.rows(select(imports)))
@@ -70,7 +70,7 @@ async def test_what_is_older_than_its_age_goes_and_what_is_younger_stays(opened:
 async def test_servers_share_the_work_in_one_round_and_small_steps(opened: Database, url: str) -> None:
     """On SQLite there is one server only."""
     for rule, age in RULES.items():
-        await store(opened, [aged(rule, f"n{n}", NOW - age - A_MINUTE) for n in range(EACH)])
+        await store(opened, [aged(rule, f"n{n}", NOW - age - AN_HOUR) for n in range(EACH)])
     servers = [opened] if opened.dialect == "sqlite" else [opened, Database(url)]
     steps: list[int] = []
     event.listen(
@@ -113,7 +113,7 @@ async def test_a_revision_that_a_worker_holds_stays_until_its_lease_ends(opened:
     await store(opened, [{"deliveries": [a_row("deliveries", **lease)]}])
     await a_round(opened)
     assert await left(opened) == ["held"]
-    expired = update(deliveries).values(lease_expires_at=NOW - A_MINUTE)
+    expired = update(deliveries).values(lease_expires_at=NOW - AN_HOUR)
     await opened.write(lambda tx: tx.execute(expired))
     await a_round(opened)
     assert await left(opened) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -19,6 +19,7 @@ from tandem_server.storage.database import Database, Transaction
 from tandem_server.usecases import acknowledgements, leases
 from tandem_server.usecases.deliveries import Delivery, Demand
 from tandem_server.usecases.dispatch import Dispatcher, Stream
+from tandem_server.usecases.queues import Batch
 
 DEFAULT_BATCH = 50
 DEFAULT_OUTSTANDING = 100
@@ -44,7 +45,7 @@ class DeliveryMethods(ErpServiceServicer):
         stream = Stream(demand, request.max_outstanding or DEFAULT_OUTSTANDING, request.until_empty)
         async with aclosing(self._dispatcher.stream(caller, stream)) as batches:
             async for batch in batches:
-                for part in _parts(await self.written(caller, batch)):
+                for part in _parts(await written(self._dispatcher, caller, batch)):
                     yield delivery_pb.PullOrdersResponse(deliveries=part)
 
     async def LeaseOrders(
@@ -53,24 +54,10 @@ class DeliveryMethods(ErpServiceServicer):
         caller = CALLER.get()
         demand = _demand(caller, request, request.max_orders or DEFAULT_ORDERS)
         batch = await self._dispatcher.lease(caller, demand, request.wait_seconds)
-        fitting, cut = pages.fitting(await self.written(caller, batch))
+        fitting, cut = pages.fitting(await written(self._dispatcher, caller, batch))
         if cut:
             self._dispatcher.give_back_unsent(caller, batch[len(fitting) :])
         return delivery_pb.LeaseOrdersResponse(deliveries=fitting)
-
-    async def written(self, caller: Caller, batch: Sequence[Delivery]) -> list[delivery_pb2.Delivery]:
-        """Return *batch* as messages. Others work meanwhile; where the caller leaves, all of it goes back."""
-        customers = {delivery.customer.id: delivery.customer for delivery in batch}
-        told = {customer_id: messages.customer(row) for customer_id, row in customers.items()}
-        made: list[delivery_pb2.Delivery] = []
-        try:
-            for start in range(0, len(batch), AT_ONCE):
-                await asyncio.sleep(0)
-                made += [_delivery(each, told[each.customer.id]) for each in batch[start : start + AT_ONCE]]
-        finally:
-            if len(made) < len(batch):
-                self._dispatcher.give_back_unsent(caller, batch)
-        return made
 
     @writes
     async def AcknowledgeOrders(
@@ -135,9 +122,24 @@ def _demand(caller: Caller, request: Any, limit: int) -> Demand:
     return Demand(caller.erp, request.worker, request.worker, limit, lease_seconds)
 
 
+async def written(dispatcher: Dispatcher, caller: Caller, batch: Batch) -> list[delivery_pb2.Delivery]:
+    """Return *batch* as messages. Others work meanwhile; where the caller leaves in between, all of it goes back."""
+    customers = {delivery.customer.id: delivery.customer for delivery in batch}
+    told = {customer_id: messages.customer(row) for customer_id, row in customers.items()}
+    made: list[delivery_pb2.Delivery] = []
+    try:
+        for start in range(0, len(batch), AT_ONCE):
+            await asyncio.sleep(0)
+            made += [_delivery(each, told[each.customer.id]) for each in batch[start : start + AT_ONCE]]
+    except asyncio.CancelledError:
+        dispatcher.give_back_unsent(caller, batch)
+        raise
+    return made
+
+
 def _delivery(delivery: Delivery, customer: Customer) -> delivery_pb2.Delivery:
     row = delivery.stored.delivery
-    fields = {
+    fields: dict[str, Any] = {
         "order": messages.order_fields(delivery.stored, delivery.leased_at),
         "customer": customer,
         "kind": delivery_pb2.DeliveryKind.Value(f"DELIVERY_KIND_{delivery.kind}"),
