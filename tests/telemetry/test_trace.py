@@ -17,8 +17,9 @@ from conftest import ROOT, Party, change_database
 from opentelemetry import trace
 from opentelemetry.context import attach, detach
 from retail import a_customer, an_order, hand_over
+from webhooks.sender import WHEN, sending
 
-from tandem_client import DeadlineExceeded, Internal, NotFound, Tandem
+from tandem_client import DeadlineExceeded, Internal, NotFound, Tandem, webhooks
 from tandem_proto.tracing import brought_by
 
 from .collector import Collector, Span
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.usefixtures("deadline")
 
 CRM, ERP = "tandem.crm.v1.CrmService", "tandem.erp.v1.ErpService"
 CREATE, GET, LEASE, PULL = f"{CRM}/CreateOrder", f"{CRM}/GetOrder", f"{ERP}/LeaseOrders", f"{ERP}/PullOrders"
+
+RECEIVE = "tandem.integration.v1.IntegrationService/ReceiveErpEvent"
 
 
 @contextmanager
@@ -78,7 +81,10 @@ async def test_a_create_from_http_to_sql(party: Party, http: aiohttp.ClientSessi
 
 
 async def test_the_trace_survives_the_wait_in_the_database(party: Party, collector: Collector) -> None:
-    """create → wait → pull → acknowledge → status, by programs that trace themselves with the client's own spans."""
+    """create → wait → pull → acknowledge → status, by programs that trace themselves with the client's own spans.
+
+    Last a webhook, through the gateway.
+    """
     keys = {"TANDEM_GRPC": party.stack.grpc, "TANDEM_CRM_KEY": party.crm_key, "TANDEM_ERP_KEY": party.erp_key}
     command = [sys.executable, "-m", "telemetry.story", collector.endpoint]
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("tests", "scripts"))
@@ -99,6 +105,23 @@ async def test_the_trace_survives_the_wait_in_the_database(party: Party, collect
     assert [span.links for span in linked] == [{created.id}] * 3
     assert only(book, PULL).attributes["rpc.response.status_code"] == "OK"
     assert {span.status for span in (*sell, *book)} == {"UNSET"}
+    hook = await deliver(party, collector)
+    assert path(hook, only(hook, RECEIVE))[1:] == [
+        f"tandem-gateway {RECEIVE} CLIENT",
+        "tandem-gateway POST /v1/webhooks/erp/{erp} SERVER",
+    ]
+    assert only(hook, RECEIVE).links == {created.id}
+
+
+async def deliver(party: Party, collector: Collector) -> list[Span]:
+    """Tell by webhook that the order has arrived, and return the spans of that."""
+    data, trace_id = {"erp_document": "SO-1", "status": "DELIVERED"}, secrets.token_hex(16)
+    body = json.dumps({"type": "order.status_changed", "timestamp": WHEN, "data": data})
+    async with sending(party) as sender:
+        headers = webhooks.sign(sender.secret, "e2", body) | {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
+        status, told = await sender.post(body, headers)
+    assert (status, told["outcome"]) == (200, "APPLIED")
+    return await collector.trace(trace_id, RECEIVE, "POST /v1/webhooks/erp/{erp}")
 
 
 async def end_of(collector: Collector, trace_id: str, name: str) -> tuple[str, str]:
