@@ -12,6 +12,9 @@ from contract.samples import is_plain, kinds_of, rules_of
 from crm.erp import lease_one
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToJson
+from integration.uploads import NDJSON, post
+from webhooks.sender import sending
 
 from tandem.crm.v1.customer_pb2 import Customer
 from tandem.crm.v1.order_line_pb2 import OrderLine
@@ -19,7 +22,7 @@ from tandem.crm.v1.order_pb2 import Order
 from tandem.crm.v1.order_progress_pb2 import OrderStatus
 from tandem.erp.v1.delivery_requests_pb2 import Acknowledgement, Rejection
 from tandem.erp.v1.status_update_pb2 import StatusUpdate
-from tandem_client import AlreadyExists, Internal, InvalidArgument, NotFound, Tandem
+from tandem_client import AlreadyExists, FailedPrecondition, Internal, InvalidArgument, NotFound, Tandem
 
 from .collector import Collector, eventually
 from .test_trace import tracing
@@ -85,6 +88,26 @@ async def book(worker: Tandem) -> None:
     await worker.erp.update_status([update])
 
 
+async def send_in_bulk(party: Party, http: aiohttp.ClientSession) -> None:
+    """Import a row that fits and one that does not, and send webhooks that do and do not."""
+    fits = MessageToJson(marked(Customer()), preserving_proto_field_name=True, indent=None)
+    rows = f'{fits}\n{{"name": "{MARKER}", "email": "{MARKER}", "{MARKER}": 1}}\n'
+    assert (await post(http, rows.encode(), f"import_id={MARKER}", **NDJSON))[0] == 200
+    async with sending(party) as sender:
+        told = {"erp_document": f"{MARKER}4", "status": "SHIPPED", "reason": MARKER, MARKER: MARKER}
+        assert await sender.outcome(f"{MARKER}8", "order.status_changed", told) == "PARKED"
+        assert (await sender.tell(f"{MARKER}5", "order.status_changed", {"status": MARKER}))[0] == 400
+        assert (await sender.tell(f"{MARKER}6", MARKER, told))[0] == 200
+
+
+async def change(crm: Tandem, worker: Tandem, order: Order) -> None:
+    await worker.erp.link_customer(order.customer_id, MARKER)
+    with pytest.raises(FailedPrecondition):
+        await crm.orders.amend(order.id, Order(note=f"{MARKER}7"))
+    with pytest.raises(FailedPrecondition):
+        await crm.orders.cancel(order.id, reason=MARKER)
+
+
 async def test_what_people_typed_stays_in_the_database(
     party: Party, http: aiohttp.ClientSession, collector: Collector
 ) -> None:
@@ -92,6 +115,8 @@ async def test_what_people_typed_stays_in_the_database(
         with tracing() as trace_id:
             order = await sell(crm)
             await book(worker)
+            await change(crm, worker, order)
+        await send_in_bulk(party, http)
         for path in (f"/v1/customers/external/{MARKER}", f"/v1/customers?email={MARKER}", f"/v1/nonsense/{MARKER}"):
             async with http.get(path) as reply:
                 assert reply.status in {200, 404}
