@@ -14,7 +14,7 @@ from typing import Any
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader, MetricsData, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -28,8 +28,11 @@ EXPORTERS = {
     "grpc": "opentelemetry.exporter.otlp.proto.grpc",
     "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
 }
-FLUSH_SECONDS = 2.0
-"""How long an exit waits for a collector."""
+FLUSH_SECONDS, HASTE_SECONDS = 2.0, 0.1
+"""How long an exit waits for collectors, and how long if one of them failed before."""
+
+SLOW_SECONDS = 1.0
+"""How long a collector may take for what it is sent."""
 
 LOST = Tally("tandem.lost_spans", "{span}", "Spans that no collector got, by what was in the way.", "error.type")
 
@@ -38,29 +41,58 @@ LOST = Tally("tandem.lost_spans", "{span}", "Spans that no collector got, by wha
 def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iterator[None]:
     """Collect what the block does and send it as *settings* say; *exposed* metrics are for Prometheus, too."""
     resource = _resource(service)
-    ends: list[Callable[[], None]] = []
+    ends: list[tuple[Callable[[], None], Patience]] = []
     if protocol := settings.otlp("traces"):
-        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
         exporter = import_module(f"{EXPORTERS[protocol]}.trace_exporter").OTLPSpanExporter()
-        tracers.add_span_processor(BoundedProcessor(exporter, settings.span_queue))
+        patience = Patience()
+        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+        tracers.add_span_processor(BoundedProcessor(exporter, settings.span_queue, patience))
         trace.set_tracer_provider(tracers)
-        ends.append(tracers.shutdown)
-    if readers := list(_readers(settings, exposed=exposed)):
+        ends.append((tracers.shutdown, patience))
+    patience = Patience()
+    if readers := list(_readers(settings, patience, exposed=exposed)):
         meters = MeterProvider(readers, resource, shutdown_on_exit=False)
         metrics.set_meter_provider(meters)
         LOST.start(["queue_full", "export_failed"])
-        ends.append(meters.shutdown)
+        ends.append((meters.shutdown, patience))
     try:
         yield
     finally:
         _end(ends)
 
 
+class Patience:
+    """Whether a collector is worth waiting for: one is that took in time what it was sent last."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._failed = False
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Time what is sent as long as the context lasts."""
+        self._began = began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._failed, self._began = time.monotonic() - began > SLOW_SECONDS, None
+
+    def fail(self) -> None:
+        """Note that what was sent last did not arrive."""
+        self._failed = True
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait for the collector at an exit."""
+        late = self._began is not None and time.monotonic() - self._began > SLOW_SECONDS
+        return HASTE_SECONDS if late or self._failed else FLUSH_SECONDS
+
+
 class BoundedProcessor(BatchSpanProcessor):
     """Hands spans over in batches, and counts those that are lost: more than *most* never wait."""
 
-    def __init__(self, exporter: SpanExporter, most: int) -> None:
-        self._handed_over = _Counting(exporter)
+    def __init__(self, exporter: SpanExporter, most: int, patience: Patience) -> None:
+        self._handed_over = _Counting(exporter, patience)
         self._most = most
         self._taken = 0
         super().__init__(self._handed_over, max_queue_size=most)
@@ -79,17 +111,20 @@ class BoundedProcessor(BatchSpanProcessor):
 class _Counting(SpanExporter):
     """An exporter that counts the `spans` it was given, and those that it could not deliver."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: SpanExporter, patience: Patience) -> None:
         self._exporter = exporter
+        self._patience = patience
         self.spans = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = SpanExportResult.FAILURE
         try:
-            result = self._exporter.export(spans)
+            with self._patience.sending():
+                result = self._exporter.export(spans)
         finally:
             self.spans += len(spans)
             if result is not SpanExportResult.SUCCESS:
+                self._patience.fail()
                 LOST.add(["export_failed"], len(spans))
         return result
 
@@ -100,10 +135,22 @@ class _Counting(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def _readers(settings: TelemetrySettings, *, exposed: bool) -> Iterator[MetricReader]:
+class _TimedReader(PeriodicExportingMetricReader):
+    """Sends metrics now and then, and notes how long that takes."""
+
+    def __init__(self, exporter: MetricExporter, patience: Patience) -> None:
+        self._patience = patience
+        super().__init__(exporter)
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        with self._patience.sending():
+            super()._receive_metrics(metrics_data, timeout_millis, **kwargs)
+
+
+def _readers(settings: TelemetrySettings, patience: Patience, *, exposed: bool) -> Iterator[MetricReader]:
     if protocol := settings.otlp("metrics"):
         exporter = import_module(f"{EXPORTERS[protocol]}.metric_exporter").OTLPMetricExporter()
-        yield PeriodicExportingMetricReader(exporter)
+        yield _TimedReader(exporter, patience)
     if exposed:
         yield PrometheusMetricReader(scope_info_enabled=False)
 
@@ -115,12 +162,12 @@ def _resource(service: str) -> Resource:
     return told if named else told.merge(Resource({SERVICE_NAME: service}))
 
 
-def _end(ends: Sequence[Callable[[], Any]]) -> None:
+def _end(ends: Sequence[tuple[Callable[[], None], Patience]]) -> None:
     """Run all *ends* at once and wait for them, but not long."""
-    threads = [threading.Thread(target=end, daemon=True) for end in ends]
+    deadline = time.monotonic() + min((patience.seconds for _, patience in ends), default=0.0)
+    threads = [threading.Thread(target=end, daemon=True) for end, _ in ends]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + FLUSH_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     if any(thread.is_alive() for thread in threads):

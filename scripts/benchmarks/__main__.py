@@ -1,8 +1,9 @@
 """Measures a real Tandem, every figure beside what bounds it in the same run: the median of all rounds, and the spread.
 
 Servers, gateways and the load are processes of their own, on fresh databases of a throw-away MySQL. `core` measures the
-main path of an order, `housekeeping` what would grow for ever. A table for people, JSON for pipes; progress goes to
-standard error. The exit status is 1 if a figure could not be taken; a target that is missed is told, no more.
+main path of an order, `housekeeping` what would grow for ever, `telemetry` what it costs to be watched. A table for
+people, JSON for pipes; progress goes to standard error. The exit status is 1 if a figure could not be taken; a target
+that is missed is told, no more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmarks.databases import told
 from benchmarks.growth import growth
 from benchmarks.idle_streams import idle_streams
 from benchmarks.lists import lists
+from benchmarks.observed import observed
 from benchmarks.old_rows import old_rows
 from benchmarks.pushes import pushes
 from benchmarks.reconnects import reconnects
@@ -47,6 +49,7 @@ CORE: Figures = {
     "growth": growth,
 }
 HOUSEKEEPING: Figures = {"old-rows": old_rows, "reconnects": reconnects}
+TELEMETRY: Figures = {"telemetry": observed}
 
 
 def main() -> int:
@@ -87,7 +90,9 @@ def _arguments() -> argparse.Namespace:
     housekeeping = kinds.add_parser("housekeeping", help="what would grow for ever: old rows, memory")
     housekeeping.add_argument("--rows", type=int, default=100_000, help="old rows of each kind (default: 100,000)")
     housekeeping.add_argument("--reconnects", type=int, default=100_000, help="of streams (default: 100,000)")
-    for kind, figures, rounds in ((core, CORE, 5), (housekeeping, HOUSEKEEPING, 1)):
+    telemetry = kinds.add_parser("telemetry", help="what it costs to be watched")
+    telemetry.add_argument("--seconds", type=float, default=3, help="how long a load is watched (default: 3)")
+    for kind, figures, rounds in ((core, CORE, 5), (housekeeping, HOUSEKEEPING, 1), (telemetry, TELEMETRY, 10)):
         kind.set_defaults(figures=figures)
         kind.add_argument("--database", default="mysql", help="sqlite, mysql (default) or the URL of a database server")
         kind.add_argument("--rounds", type=int, default=rounds)

@@ -21,6 +21,14 @@ async def keep_calling(calls: Sequence[Call], seconds: float, pids: Mapping[str,
     return seen.pace(durations)
 
 
+async def keep_pace(call: Call, rate: float, seconds: float, pids: Mapping[str, int]) -> Reading:
+    """Make *call* at an even pace of *rate* a second, whatever the calls before take, after a moment to get warm."""
+    await _paced(call, rate, WARM_SECONDS)
+    with stretch(pids) as seen:
+        durations = await _paced(call, rate, seconds)
+    return seen.pace(durations)
+
+
 async def call_times(call: Call, count: int, pids: Mapping[str, int]) -> Reading:
     """Make *call* so many times, one after the other, once before to get warm."""
     await call()
@@ -41,6 +49,15 @@ async def _all_for(calls: Sequence[Call], seconds: float) -> list[float]:
         for call in calls:
             group.create_task(caller(call))
     return durations
+
+
+async def _paced(call: Call, rate: float, seconds: float) -> list[float]:
+    started, calls = time.perf_counter(), []
+    async with asyncio.TaskGroup() as group:
+        for number in range(round(rate * seconds)):
+            await asyncio.sleep(started + number / rate - time.perf_counter())
+            calls.append(group.create_task(_timed(call)))
+    return [call.result() for call in calls]
 
 
 async def _timed(call: Call) -> float:

@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +84,7 @@ def site(options: Options, *, servers: int = 1) -> Iterator[Site]:
     with ExitStack() as context:
         folder = Path(context.enter_context(tempfile.TemporaryDirectory(prefix="tandem-bench-")))
         database = context.enter_context(fresh(options.database, folder))
-        pid = database.pid()
-        yield Site(database, [_place(context, folder / str(n), database, pid) for n in range(servers)])
+        yield Site(database, [start(context, folder / str(n), database, {}) for n in range(servers)])
 
 
 async def make_templates(place: Place) -> tuple[str, str]:
@@ -111,18 +110,20 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _place(context: ExitStack, home: Path, database: Database, database_pid: int | None) -> Place:
+def start(context: ExitStack, home: Path, database: Database, settings: Mapping[str, str]) -> Place:
+    """Start a server and a gateway with *settings*, which *context* stops."""
     home.mkdir()
-    stack = Stack(home, {"TANDEM_DATABASE_URL": database.url}, grpc=_free(), http=_free(), logs=home)
+    stack = Stack(home, {"TANDEM_DATABASE_URL": database.url, **settings}, grpc=free(), http=free(), logs=home)
     context.callback(stack.stop)
     stack.migrate()
     stack.start()
     pids = {"server": stack.server.pid, "gateway": stack.gateway.pid}
-    pids |= {"database": database_pid} if database_pid else {}
+    pids |= {"database": pid} if (pid := database.pid()) else {}
     return Place(stack.grpc, stack.http, database, pids, keys_of(stack, {}), home / "server.log")
 
 
-def _free() -> str:
+def free() -> str:
+    """Return an address that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
