@@ -7,17 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 from opentelemetry import metrics, trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader, MetricsData, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from tandem_proto.measuring import Tally
 from tandem_proto.settings import TelemetrySettings
@@ -34,6 +38,8 @@ FLUSH_SECONDS, HASTE_SECONDS = 2.0, 0.1
 SLOW_SECONDS = 1.0
 """How long a collector may take for what it is sent."""
 
+UNSET, FAILED = Status(), Status(StatusCode.ERROR)
+
 LOST = Tally("tandem.lost_spans", "{span}", "Spans that no collector got, by what was in the way.", "error.type")
 
 
@@ -45,8 +51,7 @@ def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iter
     if protocol := settings.otlp("traces"):
         exporter = import_module(f"{EXPORTERS[protocol]}.trace_exporter").OTLPSpanExporter()
         patience = Patience()
-        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-        tracers.add_span_processor(BoundedProcessor(exporter, settings.span_queue, patience))
+        tracers = Tracers(resource, BoundedProcessor(exporter, settings.span_queue, patience))
         trace.set_tracer_provider(tracers)
         ends.append((tracers.shutdown, patience))
     patience = Patience()
@@ -59,6 +64,43 @@ def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iter
         yield
     finally:
         _end(ends)
+
+
+class Tracers(TracerProvider):
+    """Makes spans, those without anything inside them at once: `Tracer` takes ten times as long for one."""
+
+    def __init__(self, resource: Resource, processor: SpanProcessor) -> None:
+        super().__init__(resource=resource, shutdown_on_exit=False)
+        self.add_span_processor(processor)
+        self._processor = processor
+        self._scope = InstrumentationScope("tandem")
+
+    def leaf(self, name: str, attributes: tuple[tuple[str, str], ...], started: int, fault: str) -> None:
+        """See `tracing.leaf`; *fault* is the error's kind, or empty."""
+        parent = trace.get_current_span().get_span_context()
+        own = self.id_generator.generate_span_id()
+        span = ReadableSpan(
+            name,
+            SpanContext(parent.trace_id, own, False, parent.trace_flags, parent.trace_state),
+            parent,
+            self.resource,
+            _bounded((*attributes, ("error.type", fault)) if fault else attributes),
+            kind=SpanKind.CLIENT,
+            status=FAILED if fault else UNSET,
+            start_time=started,
+            end_time=time.time_ns(),
+            instrumentation_scope=self._scope,
+        )
+        self._processor.on_end(span)
+
+
+@lru_cache(maxsize=512)
+def _bounded(attributes: tuple[tuple[str, str], ...]) -> BoundedAttributes:
+    """Return *attributes* within the limits of the environment; statements are the same again and again."""
+    limits = SpanLimits()
+    return BoundedAttributes(
+        limits.max_span_attributes, dict(attributes), max_value_len=limits.max_span_attribute_length
+    )
 
 
 class Patience:

@@ -73,6 +73,15 @@ def working(name: str, attributes: Mapping[str, str]) -> Iterator[None]:
             raise
 
 
+def leaf(name: str, attributes: tuple[tuple[str, str], ...], started: int, error: BaseException | None = None) -> None:
+    """Make a span of a call to somebody else that began at *started*, by `time.time_ns`, and is over.
+
+    As nothing happens inside such a span, it need never be current, and takes a fraction of the time of others.
+    """
+    if tell := getattr(trace.get_tracer_provider(), "leaf", None):
+        tell(name, attributes, started, "" if error is None else type(error).__qualname__)
+
+
 def link(traceparents: Iterable[str]) -> None:
     """Link the current span to the traces that *traceparents* name: what it works on came by them."""
     span = trace.get_current_span()

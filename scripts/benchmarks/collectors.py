@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 
@@ -16,7 +17,7 @@ SERVICES = ("trace.v1.Trace", "metrics.v1.Metrics")
 def taking() -> Iterator[str]:
     """Give the address of one that takes whatever comes, unread."""
     server = grpc.server(ThreadPoolExecutor(2))
-    take = grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"")
+    take: Any = grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"")
     for service in SERVICES:
         name = f"opentelemetry.proto.collector.{service}Service"
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"Export": take}),))

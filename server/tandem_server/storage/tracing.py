@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from opentelemetry.trace import Span, SpanKind, get_current_span
+from opentelemetry.trace import get_current_span
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tandem_proto.tracing import TRACER, fail
+from tandem_proto.tracing import leaf
 
 TEXT_LENGTH = 1000
 """Characters of a statement that are told: of five hundred placeholders in a row a few will do."""
@@ -30,40 +31,37 @@ def trace_statements(engine: AsyncEngine) -> None:
 @contextmanager
 def spanning(statement: str, dialect: str) -> Iterator[None]:
     """Make a span of *statement*, which is executed as long as the context lasts."""
-    span = _start(statement, dialect)
+    started = _started()
     try:
         yield
     except BaseException as error:
-        _finish(span, error)
+        _tell(statement, dialect, started, error)
         raise
-    _finish(span)
+    _tell(statement, dialect, started)
 
 
-def _begin(connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-    context.tandem_span = _start(statement, connection.dialect.name)
+def _begin(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+    context.tandem_started = _started()
 
 
-def _end(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-    _finish(context.tandem_span)
+def _end(connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+    _tell(statement, connection.dialect.name, context.tandem_started)
 
 
 def _fail(failure: Any) -> None:
-    _finish(getattr(failure.execution_context, "tandem_span", None), failure.original_exception)
+    started = getattr(failure.execution_context, "tandem_started", 0)
+    _tell(failure.statement, failure.dialect.name, started, failure.original_exception)
 
 
-def _start(statement: str, dialect: str) -> Span | None:
-    if not get_current_span().is_recording():
-        return None
-    attributes = {"db.system.name": dialect, "db.query.text": statement[:TEXT_LENGTH]}
-    return TRACER.start_span(_summary(statement), kind=SpanKind.CLIENT, attributes=attributes)
+def _started() -> int:
+    """Return the time, or 0 where nobody wants to be told."""
+    return time.time_ns() if get_current_span().is_recording() else 0
 
 
-def _finish(span: Span | None, error: BaseException | None = None) -> None:
-    if span is None:
-        return
-    if error is not None:
-        fail(span, error)
-    span.end()
+def _tell(statement: str, dialect: str, started: int, error: BaseException | None = None) -> None:
+    if started:
+        attributes = (("db.system.name", dialect), ("db.query.text", statement[:TEXT_LENGTH]))
+        leaf(_summary(statement), attributes, started, error)
 
 
 @lru_cache(maxsize=512)
