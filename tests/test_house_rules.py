@@ -84,6 +84,7 @@ def test_only_guards_and_background_loops_catch_everything() -> None:
     }
     assert catchers <= {
         "server/tandem_server/rpc/guards.py",
+        "server/tandem_server/storage/reach.py",
         "server/tandem_server/usecases/dispatch.py",
         "server/tandem_server/usecases/housekeeping.py",
         "gateway/tandem_gateway/edge.py",

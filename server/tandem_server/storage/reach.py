@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -14,6 +15,8 @@ from tandem_server.storage.dialects import Fault
 
 if TYPE_CHECKING:
     from tandem_server.storage.database import Database
+
+log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 2.0
 """How long the database may take for next to nothing."""
@@ -49,5 +52,8 @@ async def _answers(database: Database) -> bool:
         async with asyncio.timeout(PROBE_SECONDS):
             await database.watch(lambda tx: tx.rows(text("SELECT 1")))
     except (TandemError, SQLAlchemyError, OSError, TimeoutError):
+        return False
+    except Exception:  # who follows the database must not stop: nobody would learn that it is back
+        log.exception("unexpected error while the database was asked whether it answers")
         return False
     return True

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import decoders
 from sqlalchemy import event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+# What the pool calls errors are good-byes that a broken connection did not take; units of work tell what counts.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 def engine_options(url: URL, pool_size: int) -> dict[str, Any]:
@@ -47,6 +52,9 @@ def watcher_options(url: URL) -> dict[str, Any]:
 FOUND_ROWS = 2
 """CLIENT.FOUND_ROWS: an UPDATE counts the rows it matched, as SQLite's does."""
 
+CLOSED = "the handler is closed"
+"""What uvloop says of a transport that is no more."""
+
 MYSQL_SESSION = (
     "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = 2, wait_timeout = 30, "
     "sql_mode = 'TRADITIONAL', {timeout}"
@@ -61,6 +69,7 @@ def prepare(engine: AsyncEngine, *, writer: bool) -> None:
         event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     else:
         event.listen(engine.sync_engine, "connect", _prepare_mysql)
+        event.listen(engine.sync_engine, "handle_error", _know_as_lost)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -72,6 +81,15 @@ def _prepare_mysql(connection: Any, _record: Any) -> None:
     mariadb = "mariadb" in str(connection.driver_connection.get_server_info()).lower()
     timeout = "max_statement_time = 5" if mariadb else "max_execution_time = 5000"
     _run(connection, MYSQL_SESSION.format(timeout=timeout))
+
+
+def _know_as_lost(context: ExceptionContext) -> DBAPIError | None:
+    """Return what a driver should have raised on a connection that was reset: uvloop raises a RuntimeError there."""
+    error = context.original_exception
+    if not isinstance(error, OSError) and not (isinstance(error, RuntimeError) and CLOSED in str(error)):
+        return None
+    context.is_disconnect = True
+    return DBAPIError("", None, error, hide_parameters=True, connection_invalidated=True)
 
 
 def _run(connection: Any, *statements: str) -> None:
