@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
-from conftest import new_party
+from conftest import Party, new_party
 from retail import hand_over
+from soaking.proxy import Proxy
 from stack import Stack
+
+from tandem_client import Tandem
 
 pytestmark = pytest.mark.usefixtures("deadline")
 
@@ -34,3 +38,20 @@ async def test_a_pull_goes_on_after_a_restart_and_holds_no_more_than_its_limit(
                 seen.append(delivery.order.id)
         assert sorted(seen) == sorted(order.id for order in made)
     stack.stop()
+
+
+async def test_leaving_is_quick_where_nothing_answers_any_more(party: Party) -> None:
+    """The connection is there, and half-open: what is under way never ends."""
+    way = Proxy(party.stack.grpc)
+    await way.open()
+    async with party.crm() as crm, Tandem(way.address, key=party.erp_key) as erp:
+        await hand_over(crm, 2)
+        async with erp.orders.pull("w") as deliveries:
+            held = [await anext(deliveries) for _ in range(2)]
+            way.silence()
+            asking = asyncio.create_task(held[0].acknowledge("SO-1"))
+            await asyncio.sleep(0.1)
+            left = time.monotonic()
+        assert time.monotonic() - left < 4
+        await asyncio.gather(asking, return_exceptions=True)
+    await way.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -31,9 +31,9 @@ async def pull(caller: Caller, request: PullOrdersRequest) -> AsyncIterator[Deli
             try:
                 yield deliveries
             finally:
-                await _within(LEAVING_SECONDS, desk.acknowledge.close(), desk.reject.close(), deliveries.settle())
+                await _within(LEAVING_SECONDS, desk.acknowledge.close, desk.reject.close, deliveries.settle)
     finally:
-        await _within(LEAVING_SECONDS, give_back(erp, desk.held))
+        await _within(LEAVING_SECONDS, lambda: give_back(erp, desk.held))
 
 
 @asynccontextmanager
@@ -47,8 +47,8 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task
         await asyncio.wait([task])
 
 
-async def _within(seconds: float, *steps: Coroutine[Any, Any, None]) -> None:
+async def _within(seconds: float, *steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             for step in steps:
-                await step
+                await step()
