@@ -1,0 +1,120 @@
+"""The soak: load and faults for so long, then a look at what became of all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from soaking.checker import violations
+from soaking.faults import Faults, plan
+from soaking.ledger import Ledger, Story, read
+from soaking.load import Load, load
+from soaking.mysqld import OwnMysql
+from soaking.site import Site, throw_away
+from soaking.state import settle, stored
+
+FINISHING_SECONDS = 120
+QUIET_SECONDS = 5
+LEAVING_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a soak: its figures by name, the promises that were not kept, and where the ledger is."""
+
+    seed: int
+    counts: dict[str, dict[str, int]]
+    violations: list[str]
+    ledger: Path
+
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def own_mysql(folder: Path) -> Iterator[OwnMysql]:
+    """Give a MySQL of our own, whose data is in *folder* for as long."""
+    mysql = OwnMysql(folder)
+    try:
+        yield mysql
+    finally:
+        throw_away(mysql, folder)
+
+
+async def soak(mysql: OwnMysql, folder: Path, seed: int, seconds: float, pause: float, say: Say = print) -> Result:
+    """Soak for *seconds*, with a fault every *pause* seconds in the mean; logs and ledger are kept in *folder*."""
+    ledger = Ledger(folder / "ledger.jsonl")
+    site = Site(mysql, folder, ledger)
+    await site.start()
+    say(f"up; faults by seed {seed} for {seconds:.0f} s; logs and ledger in {folder}")
+    try:
+        keeping = asyncio.create_task(site.keep_up())
+        async with load(site, ledger, seed) as at_work:
+            await _under_faults(site, ledger, at_work, seed, seconds, pause, say)
+        state = await stored(site)
+        keeping.cancel()
+    finally:
+        await site.stop()
+        ledger.close()
+    with ledger.path.open("rb") as lines:
+        story = read(lines)
+    errors = [f"a process logged: {line}" for line in site.logged_errors()]
+    return Result(seed, counts(story), [*errors, *violations(story, state)], ledger.path)
+
+
+async def _under_faults(
+    site: Site, ledger: Ledger, at_work: Load, seed: int, seconds: float, pause: float, say: Say
+) -> None:
+    working, serving = asyncio.create_task(at_work.run()), asyncio.create_task(at_work.serve())
+    faults = Faults(site, ledger)
+    await _strike(faults, seed, seconds, pause, say)
+    say(f"{faults.done} faults done; no more of them, and nothing new is begun")
+    await site.recover()
+    at_work.finish()
+    async with asyncio.timeout(FINISHING_SECONDS):
+        await working
+    say("what was begun is done; waiting until everything is delivered")
+    say(f"{await settle(site)} orders left")
+    serving.cancel()
+    await asyncio.wait({serving}, timeout=LEAVING_SECONDS)
+    if serving.done() and not serving.cancelled():
+        serving.result()
+
+
+async def _strike(faults: Faults, seed: int, seconds: float, pause: float, say: Say) -> None:
+    """Do faults as planned, at times several at once, and return when all are over."""
+    ends, told = time.monotonic() + seconds, time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        for wait, fault in plan(seed, pause):
+            if time.monotonic() + wait > ends:
+                break
+            await asyncio.sleep(wait)
+            tasks.create_task(faults.strike(fault))
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                say(f"{ends - told:5.0f} s left, {faults.done} faults done; now {fault}")
+
+
+def counts(story: Story) -> dict[str, dict[str, int]]:
+    """Return how often what was done, and came of it."""
+    tables: dict[str, dict[str, int]] = {"faults": {}, "calls": {}, "failures": {}, "items": {}}
+
+    def add(table: str, name: str, number: int = 1) -> None:
+        tables[table][name] = tables[table].get(name, 0) + number
+
+    for note in story.noted("fault"):
+        add("faults", note["fault"])
+    add("faults", "deadlocks met", sum(note["deadlocks"] for note in story.noted("deadlocks")))
+    for call in story.calls:
+        add("calls", call.method)
+        if call.failure:
+            add("failures", f"{call.failure.code} {call.failure.reason}")
+        for _, reply in call.replies:
+            for result in reply.get("results", ()):
+                add("items", f"{call.method} {result['outcome']}")
+            add("items", "deliveries", len(reply.get("deliveries", ())))
+    return {name: dict(sorted(table.items())) for name, table in tables.items()}
