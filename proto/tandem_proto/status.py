@@ -24,6 +24,9 @@ FIELDS_BYTES = 4_500
 MESSAGE_LENGTH = 300
 """Characters of a message; it travels twice, once percent-encoded."""
 
+BROKEN = "Internal error from Core"
+"""What gRPC's aio client says, as INTERNAL, where a connection broke while it sent a message of an upload."""
+
 METADATA_KEY = "grpc-status-details-bin"
 """Trailing metadata that carries the serialized Status."""
 
@@ -49,6 +52,8 @@ def from_status(code: str, message: str, details: bytes | None) -> TandemError:
 
     A status that is not ours, or cannot be read, becomes the class of its code with that code as reason.
     """
+    if details is None and message == BROKEN:
+        code = "UNAVAILABLE"
     status = Status()
     try:
         status.ParseFromString(details or b"")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Party, new_party
 from integration.uploads import customers_csv
+from soaking.proxy import Proxy
 from stack import Stack
 
 from tandem.crm.v1.customer_pb2 import Customer
@@ -85,3 +86,19 @@ async def test_rows_are_sent_in_parts_that_fit(party: Party) -> None:
         assert row.row == 1
         with pytest.raises(ValueError, match="sent again"):
             await crm.customers.import_(iter(rows))
+
+
+async def test_an_import_whose_connection_breaks_while_it_is_sent_goes_on(party: Party) -> None:
+    """The server takes nothing for a while, so that a message is on its way when the connection breaks."""
+    way = Proxy(party.stack.grpc)
+    await way.open()
+    rows = [Customer(external_id=f"{n}", name="Long", note="x" * 1500) for n in range(5000)]
+    async with Tandem(way.address, key=party.crm_key) as crm:
+        way.delay = 1
+        importing = asyncio.create_task(crm.customers.import_(rows))
+        await asyncio.sleep(0.3)
+        way.delay = 0
+        way.reset()
+        done = await importing
+    await way.close()
+    assert (done.state, done.created) == (IMPORT_STATE_SUCCEEDED, len(rows))
