@@ -1,9 +1,9 @@
 """Measures a real Tandem, every figure beside what bounds it in the same run: the median of all rounds, and the spread.
 
 Servers, gateways and the load are processes of their own, on fresh databases of a throw-away MySQL. `core` measures the
-main path of an order, `housekeeping` what would grow for ever, `telemetry` what it costs to be watched. A table for
-people, JSON for pipes; progress goes to standard error. The exit status is 1 if a figure could not be taken; a target
-that is missed is told, no more.
+main path of an order, `housekeeping` what would grow for ever, `telemetry` what it costs to be watched, `storm` what
+cancelled calls do to others. A table for people, JSON for pipes; progress goes to standard error. The exit status is 1
+if a figure could not be taken; a target that is missed is told, no more.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from benchmarks.report import as_json, facts, show
 from benchmarks.results import Line
 from benchmarks.sites import Options, say
 from benchmarks.statements import statements
+from benchmarks.storm import storm
 from benchmarks.twins import twins
 
 Figures = dict[str, Callable[[Options], Iterator[Line]]]
@@ -50,6 +51,7 @@ CORE: Figures = {
 }
 HOUSEKEEPING: Figures = {"old-rows": old_rows, "reconnects": reconnects}
 TELEMETRY: Figures = {"telemetry": observed}
+STORM: Figures = {"storm": storm}
 
 
 def main() -> int:
@@ -92,7 +94,9 @@ def _arguments() -> argparse.Namespace:
     housekeeping.add_argument("--reconnects", type=int, default=100_000, help="of streams (default: 100,000)")
     telemetry = kinds.add_parser("telemetry", help="what it costs to be watched")
     telemetry.add_argument("--seconds", type=float, default=3, help="how long a load is watched (default: 3)")
-    for kind, figures, rounds in ((core, CORE, 5), (housekeeping, HOUSEKEEPING, 1), (telemetry, TELEMETRY, 10)):
+    cancelled = kinds.add_parser("storm", help="a storm of cancelled calls")
+    every = ((core, CORE, 5), (housekeeping, HOUSEKEEPING, 1), (telemetry, TELEMETRY, 10), (cancelled, STORM, 1))
+    for kind, figures, rounds in every:
         kind.set_defaults(figures=figures)
         kind.add_argument("--database", default="mysql", help="sqlite, mysql (default) or the URL of a database server")
         kind.add_argument("--rounds", type=int, default=rounds)
