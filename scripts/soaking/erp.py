@@ -24,9 +24,8 @@ DEATHS = 0.5
 """How many of the workers die rather than leave."""
 STATUSES = {"PROCESSING": 6, "PARTIALLY_SHIPPED": 2, "SHIPPED": 3, "DELIVERED": 1}
 REPETITIONS = (1, 1, 1, 2, 3)
-REPLAY_SECONDS = 2
 
-Orders = deque[tuple[str, str]]
+Recent = deque[tuple[str, str]]
 
 
 class Worker:
@@ -47,22 +46,22 @@ class Worker:
                 shift.cancel()
                 await asyncio.wait({shift})
                 await client.close()
-            if not shift.cancelled() and (error := shift.exception()) and not isinstance(error, TandemError):
-                raise error
+            if not shift.cancelled():
+                shift.result()
 
     async def _shift(self, client: Client) -> None:
-        seconds = self._rng.randint(*LEASE_SECONDS)
-        async with (
-            client.orders.pull(
-                client.caller.who, batch_size=20, max_outstanding=40, lease_seconds=seconds
-            ) as deliveries,
-            asyncio.TaskGroup() as tasks,
-        ):
-            async for delivery in deliveries:
-                tasks.create_task(self._take(delivery, seconds))
+        """Pull, and take what comes; a call that fails for good ends it, and the ledger has it."""
+        seconds, who = self._rng.randint(*LEASE_SECONDS), client.caller.who
+        pulling = client.orders.pull(who, batch_size=20, max_outstanding=40, lease_seconds=seconds)
+        try:
+            async with pulling as deliveries, asyncio.TaskGroup() as tasks:
+                async for delivery in deliveries:
+                    tasks.create_task(self._take(delivery, seconds))
+        except* TandemError:
+            pass
 
     async def _take(self, delivery: Delivery, seconds: int) -> None:
-        """Do with an order whatever comes to mind; a lease that was lost ends it, and so does what the ledger has."""
+        """Do with an order whatever comes to mind; a lease that was lost ends it."""
         fate = self._rng.random()
         await asyncio.sleep(seconds * self._rng.uniform(1.2, 2) if fate < 0.05 else self._rng.uniform(0, 0.3))
         with suppress(StaleLease, NotFound):
@@ -81,7 +80,7 @@ class Worker:
 class Erp:
     """What the ERP tells of orders, and who looks after the dead ones; each event has its id as its reason."""
 
-    def __init__(self, client: Client, rest: Rest, secret: str, recent: Orders, rng: random.Random) -> None:
+    def __init__(self, client: Client, rest: Rest, secret: str, recent: Recent, rng: random.Random) -> None:
         self._client, self._rest, self._secret, self._rng = client, rest, secret, rng
         self._recent = recent
         self._numbers = itertools.count(1)

@@ -14,7 +14,7 @@ import pymysql
 
 from soaking.ledger import Ledger
 from soaking.mysqld import OwnMysql
-from soaking.site import Site
+from soaking.site import DATABASE, Site
 
 PROCESSES = ("server 1", "server 2", "gateway 1", "gateway 2")
 WAYS = (*(f"way to {name}" for name in PROCESSES), "way of server 1 to mysql", "way of server 2 to mysql")
@@ -58,12 +58,12 @@ class Fault:
         return f"{self.kind} {self.victim}"
 
 
-def plan(seed: int, pause: float) -> Iterator[tuple[float, Fault]]:
+def plan(seed: int, pause: float, kinds: Sequence[str]) -> Iterator[tuple[float, Fault]]:
     """Yield seconds to wait, *pause* in the mean, and the fault that follows: one of each kind, then whichever."""
     rng = random.Random(f"faults {seed}")
-    first = rng.sample(list(KINDS), len(KINDS))
+    first = rng.sample(kinds, len(kinds))
     while True:
-        (kind,) = [first.pop()] if first else rng.choices(list(KINDS), [kind.weight for kind in KINDS.values()])
+        (kind,) = [first.pop()] if first else rng.choices(kinds, [KINDS[each].weight for each in kinds])
         how = KINDS[kind]
         yield rng.uniform(0.3, 1.7) * pause, Fault(kind, rng.choice(how.victims), rng.uniform(*how.seconds))
 
@@ -159,18 +159,18 @@ class Faults:
 def force_deadlocks(mysql: OwnMysql, seconds: float) -> int:
     """Lock orders that are leased the wrong way round, again and again, and return how many deadlocks that made."""
     count = "SELECT count FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'"
-    leased = "SELECT order_id FROM tandem.deliveries WHERE lease_token IS NOT NULL LIMIT 50"
+    leased = "SELECT order_id FROM deliveries WHERE lease_token IS NOT NULL LIMIT 50"
     before, ends = mysql.ask(count)[0][0], time.monotonic() + seconds
     while time.monotonic() < ends:
         time.sleep(0.02)
-        if ids := [order_id for (order_id,) in mysql.ask(leased)]:
+        if ids := [order_id for (order_id,) in mysql.ask(leased, DATABASE)]:
             lock_backwards(mysql, ids, 0.2)
     return int(mysql.ask(count)[0][0] - before)
 
 
-def lock_backwards(mysql: OwnMysql, ids: Sequence[str], seconds: float) -> None:
+def lock_backwards(mysql: OwnMysql, ids: Sequence[str], seconds: float, database: str = DATABASE) -> None:
     """Lock orders, and after a while their deliveries, which is the wrong way round."""
-    where = {"host": mysql.url.host, "port": mysql.url.port or 0, "user": "root", "database": "tandem"}
+    where = {"host": mysql.url.host, "port": mysql.url.port or 0, "user": "root", "database": database}
     with (
         pymysql.connect(**where, init_command="SET innodb_lock_wait_timeout = 2") as connection,
         connection.cursor() as cursor,

@@ -18,6 +18,7 @@ from tandem_client import TandemError
 
 WORKERS = 2
 REPLY_SECONDS = 12
+REPLAY_SECONDS = 2.0
 
 Work = Callable[[], Awaitable[None]]
 
@@ -50,7 +51,7 @@ class Load:
         async with asyncio.TaskGroup() as tasks:
             for worker in self._workers:
                 tasks.create_task(worker.work())
-            tasks.create_task(self._repeat(self._erp.replay, 2.0))
+            tasks.create_task(self._repeat(self._erp.replay, REPLAY_SECONDS))
 
     def finish(self) -> None:
         """Begin nothing new."""

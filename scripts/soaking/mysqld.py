@@ -94,10 +94,10 @@ class OwnMysql:
             with suppress(pymysql.err.MySQLError):
                 self.ask(f"KILL {thread}")
 
-    def ask(self, statement: str) -> Sequence[Any]:
+    def ask(self, statement: str, database: str | None = None) -> Sequence[Any]:
         """Execute *statement* in a transaction of its own, and return its rows."""
         with (
-            pymysql.connect(host=self.url.host, port=self.url.port or 0, user="root") as connection,
+            pymysql.connect(host=self.url.host, port=self.url.port or 0, user="root", database=database) as connection,
             connection.cursor() as cursor,
         ):
             cursor.execute(statement)

@@ -23,6 +23,7 @@ from soaking.ledger import Ledger
 from soaking.mysqld import OwnMysql
 from soaking.proxy import Proxy
 
+DATABASE = "soaked"
 GRACE_SECONDS = 5
 UP_SECONDS = 60
 RESTART_SECONDS = 0.5
@@ -52,6 +53,23 @@ class Kept:
                     writer.close()
                     return
                 await asyncio.sleep(0.05)
+
+    async def wait_until_serving(self) -> None:
+        """Wait until it says that it serves."""
+        await self.wait_until_up()
+        while not await self._serves():  # noqa: ASYNC110 - a process
+            await asyncio.sleep(0.1)
+
+    async def _serves(self) -> bool:
+        with suppress(aiohttp.ClientError, grpc.aio.AioRpcError):
+            if self.process.command == "tandem-gateway":
+                url = f"http://{self.address}/readyz"
+                async with aiohttp.ClientSession() as session, session.get(url) as reply:
+                    return reply.status == 200
+            async with grpc.aio.insecure_channel(self.address) as channel:
+                health = await HealthStub(channel).Check(HealthCheckRequest(), timeout=5)
+                return bool(health.status == HealthCheckResponse.SERVING)
+        return False
 
 
 class Site:
@@ -85,7 +103,7 @@ class Site:
 
     async def start(self) -> None:
         """Start everything on a new database."""
-        self.mysql.ask("CREATE DATABASE tandem")
+        self.mysql.ask(f"CREATE DATABASE {DATABASE}")
         secrets = secrets_file(self._folder)
         self.secret = first_secret(secrets)
         addresses = {name: _free() for name in ("server 1", "server 2", "gateway 1", "gateway 2")}
@@ -106,7 +124,7 @@ class Site:
         await self._add_proxy(sql, f"{url.host}:{url.port}")
         host, _, port = self.proxies[sql].address.rpartition(":")
         settings = {
-            "TANDEM_DATABASE_URL": url.set(host=host, port=int(port), database="tandem").render_as_string(
+            "TANDEM_DATABASE_URL": url.set(host=host, port=int(port), database=DATABASE).render_as_string(
                 hide_password=False
             ),
             "TANDEM_WEBHOOK_SECRETS_FILE": str(secrets),
@@ -117,8 +135,7 @@ class Site:
         server, gateway = addresses[f"server {number}"], addresses[f"gateway {number}"]
         stack = Stack(home, settings, grpc=server, http=gateway, logs=home)
         stack.environment["TANDEM_GRPC"] = self.target  # what the gateway dials
-        self.kept[f"server {number}"] = Kept(stack.server, server)
-        self.kept[f"gateway {number}"] = Kept(stack.gateway, gateway)
+        self.kept[f"server {number}"], self.kept[f"gateway {number}"] = both(stack)
         return stack
 
     async def _add_proxy(self, name: str, target: str) -> None:
@@ -141,24 +158,10 @@ class Site:
         for name, kept in self.kept.items():
             try:
                 async with asyncio.timeout(UP_SECONDS):
-                    await kept.wait_until_up()
-                    while not await self._serves(name):  # noqa: ASYNC110 - a process
-                        await asyncio.sleep(0.1)
+                    await kept.wait_until_serving()
             except TimeoutError:
                 self._ledger.note(down=name)
         self._ledger.note(recovered=time.monotonic() - started)
-
-    async def _serves(self, name: str) -> bool:
-        """Ask a server or a gateway for its health, past the proxies."""
-        address = self.kept[name].address
-        with suppress(aiohttp.ClientError, grpc.aio.AioRpcError):
-            if name.startswith("gateway"):
-                async with aiohttp.ClientSession() as session, session.get(f"http://{address}/readyz") as reply:
-                    return reply.status == 200
-            async with grpc.aio.insecure_channel(address) as channel:
-                health = await HealthStub(channel).Check(HealthCheckRequest(), timeout=5)
-                return bool(health.status == HealthCheckResponse.SERVING)
-        return False
 
     async def stop(self) -> None:
         """End everything, and throw the database away."""
@@ -171,6 +174,11 @@ class Site:
         """Return the lines in which a server or a gateway tells of something that nobody foresaw."""
         files = sorted(self._folder.glob("[12]/*.log"))
         return [line for file in files for line in file.read_text().splitlines() if '"level":"ERROR"' in line]
+
+
+def both(stack: Stack) -> tuple[Kept, Kept]:
+    """Return the server and the gateway of *stack*."""
+    return Kept(stack.server, stack.grpc), Kept(stack.gateway, stack.http.removeprefix("http://"))
 
 
 def throw_away(mysql: OwnMysql, folder: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from soaking.checker import violations
-from soaking.faults import Faults, plan
+from soaking.faults import KINDS, Faults, plan
 from soaking.ledger import Ledger, Story, read
 from soaking.load import Load, load
 from soaking.mysqld import OwnMysql
@@ -18,18 +19,21 @@ from soaking.site import Site, throw_away
 from soaking.state import settle, stored
 
 FINISHING_SECONDS = 120
-QUIET_SECONDS = 5
 LEAVING_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a soak: its figures by name, the promises that were not kept, and where the ledger is."""
+    """What came of a soak: its figures by table and name, the promises that were not kept, and where the ledger is."""
 
-    seed: int
     counts: dict[str, dict[str, int]]
     violations: list[str]
-    ledger: Path
+    ledger: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        ledger = str(self.ledger) if self.ledger else None
+        return {"counts": self.counts, "violations": self.violations, "ledger": ledger}
 
 
 Say = Callable[[str], None]
@@ -45,33 +49,45 @@ def own_mysql(folder: Path) -> Iterator[OwnMysql]:
         throw_away(mysql, folder)
 
 
-async def soak(mysql: OwnMysql, folder: Path, seed: int, seconds: float, pause: float, say: Say = print) -> Result:
-    """Soak for *seconds*, with a fault every *pause* seconds in the mean; logs and ledger are kept in *folder*."""
+@dataclass(frozen=True)
+class Plan:
+    """For how many seconds to soak, by which seed, with a fault of *kinds* every *pause* seconds in the mean."""
+
+    seed: int
+    seconds: float
+    pause: float
+    kinds: Sequence[str] = tuple(KINDS)
+
+
+async def soak(mysql: OwnMysql, folder: Path, how: Plan, say: Say) -> Result:
+    """Soak as planned; logs and ledger are kept in *folder*."""
     ledger = Ledger(folder / "ledger.jsonl")
     site = Site(mysql, folder, ledger)
     await site.start()
-    say(f"up; faults by seed {seed} for {seconds:.0f} s; logs and ledger in {folder}")
+    say(f"up; faults by seed {how.seed} for {how.seconds:.0f} s; logs and ledger in {folder}")
+    keeping = asyncio.create_task(site.keep_up())
     try:
-        keeping = asyncio.create_task(site.keep_up())
-        async with load(site, ledger, seed) as at_work:
-            await _under_faults(site, ledger, at_work, seed, seconds, pause, say)
+        async with load(site, ledger, how.seed) as at_work:
+            await _under_faults(site, ledger, at_work, how, say)
         state = await stored(site)
-        keeping.cancel()
     finally:
+        keeping.cancel()
         await site.stop()
         ledger.close()
     with ledger.path.open("rb") as lines:
         story = read(lines)
     errors = [f"a process logged: {line}" for line in site.logged_errors()]
-    return Result(seed, counts(story), [*errors, *violations(story, state)], ledger.path)
+    return Result(
+        {"soak": {"seed": how.seed, "seconds": round(how.seconds)}, **counts(story)},
+        [*errors, *violations(story, state)],
+        ledger.path,
+    )
 
 
-async def _under_faults(
-    site: Site, ledger: Ledger, at_work: Load, seed: int, seconds: float, pause: float, say: Say
-) -> None:
+async def _under_faults(site: Site, ledger: Ledger, at_work: Load, how: Plan, say: Say) -> None:
     working, serving = asyncio.create_task(at_work.run()), asyncio.create_task(at_work.serve())
     faults = Faults(site, ledger)
-    await _strike(faults, seed, seconds, pause, say)
+    await _strike(faults, how, say)
     say(f"{faults.done} faults done; no more of them, and nothing new is begun")
     await site.recover()
     at_work.finish()
@@ -85,11 +101,11 @@ async def _under_faults(
         serving.result()
 
 
-async def _strike(faults: Faults, seed: int, seconds: float, pause: float, say: Say) -> None:
+async def _strike(faults: Faults, how: Plan, say: Say) -> None:
     """Do faults as planned, at times several at once, and return when all are over."""
-    ends, told = time.monotonic() + seconds, time.monotonic()
+    ends, told = time.monotonic() + how.seconds, time.monotonic()
     async with asyncio.TaskGroup() as tasks:
-        for wait, fault in plan(seed, pause):
+        for wait, fault in plan(how.seed, how.pause, how.kinds):
             if time.monotonic() + wait > ends:
                 break
             await asyncio.sleep(wait)
@@ -108,6 +124,8 @@ def counts(story: Story) -> dict[str, dict[str, int]]:
 
     for note in story.noted("fault"):
         add("faults", note["fault"])
+    stops = [note["took"] for note in story.noted("stopped")]
+    add("items", "longest stop in ms", round(1000 * max(stops, default=0)))
     add("faults", "deadlocks met", sum(note["deadlocks"] for note in story.noted("deadlocks")))
     for call in story.calls:
         add("calls", call.method)

@@ -12,16 +12,15 @@ import pymysql
 
 from soaking.callers import as_json, insist
 from soaking.ledger import Json
-from soaking.site import Site
+from soaking.site import DATABASE, Site
 from tandem_client import Tandem
 
 SETTLED_SECONDS = 180
 OPEN = (
-    "SELECT COUNT(*) FROM tandem.deliveries WHERE available_at IS NOT NULL OR lease_token IS NOT NULL "
-    "OR dead_at IS NOT NULL"
+    "SELECT COUNT(*) FROM deliveries WHERE available_at IS NOT NULL OR lease_token IS NOT NULL OR dead_at IS NOT NULL"
 )
 HURRY = (  # leases keep their time, waiting after failures is over
-    "UPDATE tandem.deliveries SET available_at = COALESCE(lease_expires_at, UTC_TIMESTAMP(6)) "
+    "UPDATE deliveries SET available_at = COALESCE(lease_expires_at, UTC_TIMESTAMP(6)) "
     "WHERE available_at > COALESCE(lease_expires_at, UTC_TIMESTAMP(6))"
 )
 
@@ -57,8 +56,8 @@ async def settle(site: Site) -> int:
 
 def _hurried(site: Site) -> int:
     try:
-        site.mysql.ask(HURRY)
-        return int(site.mysql.ask(OPEN)[0][0])
+        site.mysql.ask(HURRY, DATABASE)
+        return int(site.mysql.ask(OPEN, DATABASE)[0][0])
     except pymysql.err.OperationalError:
         return -1  # a deadlock with those who work: nobody knows how many
 
@@ -68,8 +67,8 @@ async def stored(site: Site) -> State:
     async with Tandem(site.direct, site.keys["TANDEM_CRM_KEY"]) as tandem:
         orders = await insist(lambda: _all_orders(tandem))
         customers = await insist(lambda: _all_customers(tandem))
-    timeline = await asyncio.to_thread(site.mysql.ask, "SELECT order_id, type, detail FROM tandem.order_events")
-    events = await asyncio.to_thread(site.mysql.ask, "SELECT event_id FROM tandem.erp_events")
+    timeline = await asyncio.to_thread(site.mysql.ask, "SELECT order_id, type, detail FROM order_events", DATABASE)
+    events = await asyncio.to_thread(site.mysql.ask, "SELECT event_id FROM erp_events", DATABASE)
     lines = [Line(order, kind, str(json.loads(detail).get("reason", ""))) for order, kind, detail in timeline]
     return State(orders, customers, lines, [event for (event,) in events])
 

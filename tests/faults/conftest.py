@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import Party, free_address
 from known_keys import add_keys
+from soaking.mysqld import OwnMysql
+from soaking.restarts import Doors
+from soaking.soak import own_mysql
 from stack import Stack
 
 GRACE_SECONDS = 5
@@ -44,6 +47,10 @@ class Pair:
     def party(self) -> Party:
         return Party(self.stacks[0], "p0", "e0")
 
+    @property
+    def doors(self) -> Doors:
+        return Doors(self.target, [stack.http for stack in self.stacks], self.party.crm_key, self.party.erp_key)
+
     def stop(self) -> None:
         for stack in self.stacks:
             stack.stop()
@@ -63,6 +70,13 @@ def wait_until_up(stack: Stack) -> None:
             return
         time.sleep(0.05)
     raise RuntimeError(f"no server listens on {stack.grpc}")
+
+
+@pytest.fixture(scope="session")
+def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnMysql]:
+    """A MySQL that only these tests have, to kill."""
+    with own_mysql(tmp_path_factory.mktemp("mysql") / "own") as mysql:
+        yield mysql
 
 
 @pytest.fixture(scope="module")

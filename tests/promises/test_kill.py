@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import change_database, new_party
 from stack import Stack
 
@@ -19,10 +20,11 @@ KILLS = 10
 HURRY = "UPDATE deliveries SET available_at = lease_expires_at WHERE lease_token IS NOT NULL"
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="session")
 async def test_promise_1_what_was_said_to_be_done_survives_kill_9(
     database: str, make_database: Callable[[str], str], make_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
-    """The server is killed ten times in the middle of 1,000 creates and of a pull."""
+    """The server is killed ten times in the middle of 1,000 creates and of a pull; on MySQL the soak does that."""
     seed = secrets.randbits(32)
     print(f"seed {seed}")  # noqa: T201 - whoever sees a failure needs it
     random.seed(seed)
