@@ -93,6 +93,7 @@ class Twins:
             raise in_use() from None
         running = self._running[place] = asyncio.create_task(database.write(write))
         running.add_done_callback(lambda _: self._running.pop(place))
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller may have left
         return await _unless_abandoned(running, write)
 
 
