@@ -13,11 +13,15 @@ from retail import hand_over
 from stack import Stack
 from webhooks.sender import sending
 
+from integration.uploads import post
 from tandem.crm.v1.order_progress_pb2 import OrderStatus
 from tandem.erp.v1.delivery_requests_pb2 import Acknowledgement, Rejection
 from tandem_client import StatusUpdate
 
 pytestmark = pytest.mark.usefixtures("deadline")
+
+LAST = {"source": "", "id": "second", "state": "PARTIAL", "created": 1, "failed": 1, "dry_run": False}
+"""What `import_some` began last."""
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +63,35 @@ async def one_of_each(party: Party) -> list[str]:
     return ids
 
 
-async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -> None:
-    party, other, orderless = (new_party(own) for _ in range(3))
-    ids = await one_of_each(party)
+async def send_some(party: Party, orderless: Party) -> None:
+    """Let two ERPs send webhooks that have no effect: two of one are refused."""
     async with sending(party) as sender:
         nobody = {"id": "cus_01h455vb4pex5vsknk084sn02q", "erp_number": "K-1"}
         for event in ("e3", "e4"):
             assert await sender.outcome(event, "customer.linked", nobody) == "REFUSED NOT_FOUND"
     async with sending(orderless) as sender:
         assert await sender.outcome("e1", "lunch.served", {}) == "UNKNOWN_TYPE"
+
+
+async def import_some(party: Party) -> None:
+    """Import one customer, then another and a wrong one; then try what a third would do."""
+    async with aiohttp.ClientSession(party.stack.http, headers={"authorization": f"Bearer {party.crm_key}"}) as http:
+        await post(http, b"external_id,name\n1,Ada\n", "import_id=first")
+        await post(http, b"external_id,name\n2,Bob\n3,\n", "import_id=second")
+        await post(http, b"external_id,name\n4,Cid\n", "import_id=third&dry_run=true")
+
+
+async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -> None:
+    party, other, orderless = (new_party(own) for _ in range(3))
+    ids = await one_of_each(party)
+    await send_some(party, orderless)
     change_database(
         own, f"UPDATE deliveries SET available_at = '2024-01-01 00:00:00.000000' WHERE order_id = '{ids[3]}'"
     )
     async with other.crm() as crm:
         await hand_over(crm, 3)
+    await import_some(party)
+    await import_some(other)
     mine = await status(own, party.crm_key)
     zeros = {name.removeprefix("ORDER_STATUS_").lower(): 0 for name in OrderStatus.keys()[1:]}
     assert mine["orders"] == zeros | {"new": 5, "acknowledged": 1, "shipped": 1}
@@ -82,7 +101,10 @@ async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -
     measured = {name: queue[name] for name in ("oldest_waiting_seconds", "last_event_at")}
     assert queue == {"erp": party.erp, **measured, **counts}
     assert queue["last_event_at"] <= mine["counted_at"]
+    (last,) = mine["last_imports"]
+    assert {name: last[name] for name in LAST} == LAST | {"source": party.source}
     theirs = await status(own, other.integration_key)
+    assert [each["source"] for each in theirs["last_imports"]] == [other.source]
     assert theirs["orders"] == zeros | {"new": 3}
     assert [(each["erp"], each["waiting"], each["parked_events"]) for each in theirs["queues"]] == [(other.erp, 3, 0)]
     assert "last_event_at" not in theirs["queues"][0]
@@ -90,8 +112,9 @@ async def test_everybody_sees_what_is_theirs_as_of_ten_seconds_ago(own: Stack) -
     assert everything["orders"] == zeros | {"new": 8, "acknowledged": 1, "shipped": 1}
     waiting = {each["erp"]: each["waiting"] for each in everything["queues"]}
     assert waiting == {party.erp: 2, other.erp: 3, orderless.erp: 0}
+    assert {each["source"] for each in everything["last_imports"]} == {party.source, other.source}
     stranger = await status(own, new_party(own).crm_key)
-    assert stranger["orders"] == zeros
+    assert (stranger["orders"], stranger["last_imports"]) == (zeros, [])
     async with party.crm() as crm:
         await hand_over(crm, 1)
     assert await status(own, party.crm_key) == mine

@@ -68,6 +68,7 @@ QUERIES: dict[str, Query] = {
     "ix_exports_started": lambda tx: old_rows.delete_old(tx, old_rows.EXPORTS, NOW - WEEK, 500),
     "ix_imports_rows": lambda tx: old_rows.delete_old(tx, old_rows.IMPORT_ROWS, NOW - WEEK, 500),
     "ix_old_revisions_superseded": lambda tx: old_rows.delete_old(tx, old_rows.OLD_REVISIONS, NOW - WEEK, 500),
+    "ix_imports_last": sync_status._last_imports,  # noqa: SLF001 - likewise
 }
 
 

@@ -18,6 +18,7 @@ def import_message(row: Any) -> import_pb2.Import:
     counts = {name: getattr(row, name) for name in COUNTS}
     return import_pb2.Import(
         id=row.id,
+        source=row.source,
         state=import_pb2.ImportState.Value(f"IMPORT_STATE_{row.state}"),
         mode=import_pb2.ImportMode.Value(f"IMPORT_MODE_{row.mode}"),
         dry_run=row.dry_run,

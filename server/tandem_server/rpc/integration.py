@@ -5,6 +5,7 @@ from __future__ import annotations
 from tandem.integration.v1 import sync_status_pb2 as status_pb
 from tandem_server.domain.routing import Routes
 from tandem_server.rpc.calls import CALLER, Context
+from tandem_server.rpc.imports import import_message
 from tandem_server.rpc.integration_events import EventMethods
 from tandem_server.rpc.integration_exports import ExportMethods
 from tandem_server.rpc.integration_imports import ImportMethods
@@ -40,6 +41,7 @@ class IntegrationService(EventMethods, ExportMethods, ImportMethods):
             counted_at=timestamp(status.counted_at),
             orders=status_pb.OrderCounts(**{name.lower(): number for name, number in status.orders.items()}),
             queues=[_queue(erp, queue, status) for erp, queue in status.queues.items()],
+            last_imports=[import_message(row) for row in status.last_imports],
         )
 
 

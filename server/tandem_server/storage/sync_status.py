@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, and_, case, false, func, literal, select, tuple_
 
 from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.deliveries import erps as all_erps
 from tandem_server.storage.dialects import by_index
-from tandem_server.storage.tables import deliveries, erp_events, orders, status_updates
+from tandem_server.storage.tables import deliveries, erp_events, imports, orders, status_updates
 
 COUNT = func.count().label("number")
 
@@ -23,8 +23,8 @@ class Counts(NamedTuple):
 
     Orders by `source` and `status`. Deliveries that are not done by `erp`, `source` and `state` ("waiting", "leased",
     "backing_off" or "dead"), with `since`: when the first of them became claimable. By ERP: how many
-    updates are parked and how many events refused, and when the last event came. And every ERP that ever was to get an
-    order.
+    updates are parked and how many events refused, and when the last event came. The last import of each source. And
+    every ERP that ever was to get an order.
     """
 
     at: datetime
@@ -33,6 +33,7 @@ class Counts(NamedTuple):
     parked: Mapping[str, int]
     refused: Mapping[str, int]
     last_events: Mapping[str, datetime]
+    last_imports: Rows
     erps: Sequence[str]
 
 
@@ -40,8 +41,8 @@ async def count(tx: Transaction) -> Counts:
     """Count; only what is not done yet is read row by row."""
     erps = await all_erps(tx)
     undone = [*await _open(tx, erps), *await _dead(tx)]
-    events = await _refused(tx), await _last_events(tx)
-    return Counts(await tx.now(), await _orders(tx), undone, await _parked(tx), *events, erps)
+    told = await _refused(tx), await _last_events(tx), await _last_imports(tx)
+    return Counts(await tx.now(), await _orders(tx), undone, await _parked(tx), *told, erps)
 
 
 async def _orders(tx: Transaction) -> Rows:
@@ -83,6 +84,15 @@ async def _last_events(tx: Transaction) -> dict[str, datetime]:
     query = select(erp_events.c.erp, func.max(erp_events.c.received_at).label("received_at"))
     rows = await tx.rows(by_index(query, erp_events, "ix_erp_events_erp").group_by(erp_events.c.erp))
     return {row.erp: row.received_at for row in rows}
+
+
+async def _last_imports(tx: Transaction) -> Rows:
+    columns = imports.c
+    query = select(columns.source, func.max(columns.created_at).label("created_at")).where(columns.dry_run == false())
+    rows = await tx.rows(by_index(query, imports, "ix_imports_last").group_by(columns.source))
+    begun = tuple_(columns.source, columns.created_at).in_([(row.source, row.created_at) for row in rows])
+    query = select(imports).where(begun, columns.dry_run == false()).order_by(columns.source)
+    return await tx.rows(by_index(query, imports, "ix_imports_last")) if rows else ()
 
 
 def _state(now: datetime) -> ColumnElement[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,11 +34,12 @@ class Queue:
 
 @dataclass(frozen=True)
 class SyncStatus:
-    """How far the two systems are in step, as one caller may see it: orders by status, queues by ERP."""
+    """How far the two systems are in step, as one caller may see it: orders by status, queues by ERP, last imports."""
 
     counted_at: datetime
     orders: Mapping[str, int]
     queues: Mapping[str, Queue]
+    last_imports: Sequence[Any]
 
 
 class StatusBoard:
@@ -71,7 +72,8 @@ class StatusBoard:
         told: Counter[str] = Counter()
         for row in counts.orders:
             told[row.status] += row.number if _belongs(row, principal) else 0
-        return SyncStatus(counts.at, told, queues)
+        last_imports = [row for row in counts.last_imports if _belongs(row, principal)]
+        return SyncStatus(counts.at, told, queues, last_imports)
 
     def _erps(self, principal: Principal, counts: stored.Counts) -> set[str]:
         if principal.source is None:

@@ -33,6 +33,7 @@ imports = Table(
     Column("rows_deleted_at", Instant),  # what became of its rows is not known any more
     Index("ix_imports_created", "created_at", "source"),
     Index("ix_imports_rows", "rows_deleted_at", "updated_at"),
+    Index("ix_imports_last", "source", "dry_run", "created_at"),
     **TABLE_OPTIONS,
 )
 import_chunks = Table(
