@@ -16,6 +16,8 @@ Content = Mapping[str, Any]
 
 def normal(value: Any) -> Any:
     """Return *value* with equal things written equally: decimals by value, instants in µs, None for what is empty."""
+    if isinstance(value, str):  # which most are, and what is asked below takes its time
+        return value or None
     if isinstance(value, Decimal):
         return f"{value.normalize():f}" if value else None
     if isinstance(value, datetime):

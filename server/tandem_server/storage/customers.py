@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, bindparam, case, insert, select, update
+from sqlalchemy import Column, ColumnElement, Insert, bindparam, case, insert, literal, select, update
 
 from tandem_server.domain.customers import email_key
 from tandem_server.storage.database import CLOCK, Transaction
@@ -98,7 +98,7 @@ async def page(
 async def add(tx: Transaction, rows: list[dict[str, Any]]) -> None:
     """Insert customers; a taken key raises DBAPIError, and the unit runs again."""
     for some in _slices(rows):
-        await tx.execute(insert(customers), [row | {"email_key": email_key(row["email"])} for row in some])
+        await tx.execute(_insert([row | {"email_key": email_key(row["email"])} for row in some]))
 
 
 async def change(tx: Transaction, changes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -124,6 +124,14 @@ async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
     changed = (customers.c.id.in_(numbers), customers.c.erp_number != number)
     values = {"erp_number": number, "version": customers.c.version + 1, "updated_at": await tx.now()}
     await tx.execute(update(customers).where(*changed).values(values))
+
+
+def _insert(rows: Sequence[Mapping[str, Any]]) -> Insert:
+    """Return what stores *rows*: what is the same in all of them, as much is, goes to the database once."""
+    same = {name: value for name, value in rows[0].items() if name != "id" and all(r[name] == value for r in rows)}
+    told = given(customers, [name for name in rows[0] if name not in same], rows)
+    values = (literal(value, customers.c[name].type) for name, value in same.items())
+    return insert(customers).from_select([*told.c.keys(), *same], select(*told.c, *values))
 
 
 async def _update(tx: Transaction, rows: Sequence[Mapping[str, Any]], further: Mapping[str, Any]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import Column, Table, TableValuedAlias, Text, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
-from tandem_server.storage.dialects.types import Json
+from tandem_server.storage.dialects.types import Instant, Json
 
 
 class JsonRows(FunctionElement[Any]):
@@ -34,13 +36,27 @@ def _sqlite_rows(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def given(table: Table, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> TableValuedAlias:
-    """Return *rows* as a table called `given`, with the columns *names* as *table* has them: texts, numbers, JSON."""
-    texts = {name for name in names if isinstance(table.c[name].type, Json)}
-    document = [[_text(row[name]) if name in texts else row[name] for name in names] for row in rows]
-    parameter = bindparam(None, orjson.dumps(document).decode(), type_=Text())
+    """Return *rows* as a table called `given`, with the columns *names* as *table* has them: all but decimals."""
     columns = [Column(name, table.c[name].type) for name in names]
+    written = [_column([row[column.name] for row in rows], column.type) for column in columns]
+    document = list(zip(*written, strict=True))
+    parameter = bindparam(None, orjson.dumps(document).decode(), type_=Text())
     return JsonRows(parameter).table_valued(*columns, name="given")
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+def _column(values: Sequence[Any], kind: TypeEngine[Any]) -> Sequence[Any]:
+    """Return *values* as JSON has them: documents and instants as texts."""
+    if isinstance(kind, Json):
+        return [None if value is None else _document(value) for value in values]
+    if isinstance(kind, Instant):
+        written = {value: _instant(value) for value in set(values)}
+        return [written[value] for value in values]
+    return values
+
+
+def _document(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _instant(value: datetime | None) -> str | None:
+    return None if value is None else value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
