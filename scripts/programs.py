@@ -43,6 +43,7 @@ class Packages(NamedTuple):
 
 MYSQL = Packages("mysql", "sid", ("mysql-server-core", "mysql-client-core"))
 MARIADB = Packages("mariadb", "", ("mariadb-server-core",))
+SQLITE = Packages("sqlite", "", ("sqlite3",))
 OPERATING = Packages("operating", "sid", ("docker-compose", "promtool"))
 
 

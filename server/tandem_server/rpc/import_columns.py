@@ -27,6 +27,9 @@ PARTS = {
 }
 """Columns of parts of an address: the field, and its part."""
 
+EXPORTED = {".".join(field_and_part): name for name, field_and_part in PARTS.items()}
+"""How exports call these columns."""
+
 ADDRESSES = {field for field, _ in PARTS.values()}
 
 TRUTHS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
@@ -68,6 +71,7 @@ class Columns:
         for place, cell in enumerate(header):
             name = cell.strip()
             path = fields.pop(name, name)
+            path = EXPORTED.get(path, path)
             if path in taken:
                 yield FieldViolation(path, "is there twice")
             elif path and path not in FAULTS:
