@@ -2,8 +2,9 @@
 
 The CRM hands over every invoice of FILE (a table of the columns InvoiceNo, StockCode, Description, Quantity,
 InvoiceDate, UnitPrice, CustomerID and Country, plain or compressed by gzip; without FILE a small made-up one), the good
-and the bad. Meanwhile the ERP takes over what Tandem accepted, and ships it. Run it again: nothing is created or
-delivered twice. The exit status is 1 if the two sides or the table disagree.
+and the bad. Meanwhile the ERP takes over what Tandem accepted, and ships it; at the end all of it is exported as CSV.
+Run it again: nothing is created or delivered twice. The exit status is 1 if the two sides, the files or the table
+disagree.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from retailer.books import Stored, stored
 from retailer.crm import Crm
 from retailer.display import show
 from retailer.erp import Erp
+from retailer.exported import exported
 from retailer.invoices import Invoice, grouped, read
 from retailer.progress import bars
 from retailer.report import Report, report
@@ -29,17 +31,19 @@ ACKNOWLEDGED = OrderStatus.ORDER_STATUS_ACKNOWLEDGED
 
 
 async def play(settings: Settings, invoices: Sequence[Invoice]) -> Report:
-    """Hand *invoices* over, take them over, ship them, and compare."""
+    """Hand *invoices* over, take them over, ship them, export them, and compare."""
     numbers = {invoice.number for invoice in invoices}
     with bars() as progress:
         async with (
             Tandem(settings.target, settings.crm_key, ca=settings.ca) as here,
             Tandem(settings.target, settings.erp_key, ca=settings.ca) as there,
+            Tandem(settings.target, settings.reports_key, ca=settings.ca) as reports,
         ):
             before = await stored(here, numbers)
             crm, erp = Crm(here, invoices, progress), Erp(there, progress)
             await exchange(crm, erp, before)
-            return report(invoices, crm, erp, before, await stored(here, numbers))
+            after, files = await stored(here, numbers), await exported(reports, numbers)
+            return report(invoices, crm, erp, before, after, files)
 
 
 async def exchange(crm: Crm, erp: Erp, before: dict[str, Stored]) -> None:

@@ -1,4 +1,4 @@
-"""Where Tandem is, and the keys of the two systems that the demo plays."""
+"""Where Tandem is, and the keys of the two systems that the demo plays, and of whoever compares them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Settings:
     target: str
     crm_key: str
     erp_key: str
+    reports_key: str
     ca: str | None
 
     @classmethod
@@ -27,7 +28,7 @@ class Settings:
         lines = file.read_text().splitlines() if file.exists() else []
         found = dict(line.split("=", 1) for line in lines if "=" in line) | dict(os.environ)
         try:
-            keys = found["TANDEM_CRM_KEY"], found["TANDEM_ERP_KEY"]
+            keys = found["TANDEM_CRM_KEY"], found["TANDEM_ERP_KEY"], found["TANDEM_REPORTS_KEY"]
             return cls(found["TANDEM_GRPC"], *keys, found.get("TANDEM_GRPC_CA"))
         except KeyError as missing:
             told = f"{missing.args[0]} is neither in the environment nor in {file}"
