@@ -1,9 +1,9 @@
 """Measures a real Tandem, every figure beside what bounds it in the same run: the median of all rounds, and the spread.
 
 Servers, gateways and the load are processes of their own, on fresh databases of a throw-away MySQL. `core` measures the
-main path of an order, `housekeeping` what would grow for ever, `telemetry` what it costs to be watched, `storm` what
-cancelled calls do to others. A table for people, JSON for pipes; progress goes to standard error. The exit status is 1
-if a figure could not be taken; a target that is missed is told, no more.
+main path of an order, `integration` imports and exports, `housekeeping` what would grow for ever, `telemetry` what it
+costs to be watched, `storm` what cancelled calls do to others. A table for people, JSON for pipes; progress goes to
+standard error. The exit status is 1 if a figure could not be taken; a target that is missed is told, no more.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from benchmarks.creates import creates
 from benchmarks.databases import told
 from benchmarks.growth import growth
 from benchmarks.idle_streams import idle_streams
+from benchmarks.intake import intake
 from benchmarks.lists import lists
 from benchmarks.observed import observed
 from benchmarks.old_rows import old_rows
+from benchmarks.outlet import outlet
 from benchmarks.pushes import pushes
 from benchmarks.reconnects import reconnects
 from benchmarks.report import as_json, facts, show
@@ -36,6 +38,7 @@ from benchmarks.sites import Options, say
 from benchmarks.statements import statements
 from benchmarks.storm import storm
 from benchmarks.twins import twins
+from benchmarks.very_many import very_many
 
 Figures = dict[str, Callable[[Options], Iterator[Line]]]
 
@@ -49,6 +52,7 @@ CORE: Figures = {
     "statements": statements,
     "growth": growth,
 }
+INTEGRATION: Figures = {"imports": intake, "exports": outlet, "very-many": very_many}
 HOUSEKEEPING: Figures = {"old-rows": old_rows, "reconnects": reconnects}
 TELEMETRY: Figures = {"telemetry": observed}
 STORM: Figures = {"storm": storm}
@@ -85,18 +89,27 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     kinds = parser.add_subparsers(required=True)
     core = kinds.add_parser("core", help="the main path of an order")
-    core.add_argument("--orders", type=int, default=1_000_000, help="how many are very many (default: a million)")
     core.add_argument("--backlog", type=int, default=20_000, help="orders that wait to be pulled (default: 20,000)")
     core.add_argument("--batch", type=int, default=500, help="orders a claim and an acknowledgement (default: 500)")
     core.add_argument("--seconds", type=float, default=3, help="how long a throughput is watched (default: 3)")
+    integration = kinds.add_parser("integration", help="imports and exports")
+    integration.add_argument("--rows", type=int, default=100_000, help="rows that a rate is of (default: 100,000)")
     housekeeping = kinds.add_parser("housekeeping", help="what would grow for ever: old rows, memory")
     housekeeping.add_argument("--rows", type=int, default=100_000, help="old rows of each kind (default: 100,000)")
     housekeeping.add_argument("--reconnects", type=int, default=100_000, help="of streams (default: 100,000)")
     telemetry = kinds.add_parser("telemetry", help="what it costs to be watched")
     telemetry.add_argument("--seconds", type=float, default=3, help="how long a load is watched (default: 3)")
     cancelled = kinds.add_parser("storm", help="a storm of cancelled calls")
-    every = ((core, CORE, 5), (housekeeping, HOUSEKEEPING, 1), (telemetry, TELEMETRY, 10), (cancelled, STORM, 1))
-    for kind, figures, rounds in every:
+    for kind in (core, integration):
+        kind.add_argument("--orders", type=int, default=1_000_000, help="how many are very many (default: a million)")
+    rounds_of = {
+        core: (CORE, 5),
+        integration: (INTEGRATION, 5),
+        housekeeping: (HOUSEKEEPING, 1),
+        telemetry: (TELEMETRY, 10),
+        cancelled: (STORM, 1),
+    }
+    for kind, (figures, rounds) in rounds_of.items():
         kind.set_defaults(figures=figures)
         kind.add_argument("--database", default="mysql", help="sqlite, mysql (default) or the URL of a database server")
         kind.add_argument("--rounds", type=int, default=rounds)

@@ -6,7 +6,7 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class Database:
     def embedded(self) -> bool:
         """Whether it is SQLite: one server only, no process and no counters of its own."""
         return make_url(self.url).get_backend_name() == "sqlite"
+
+    def driven_by(self, driver: str) -> Database:
+        """Return the same database, which its server is to reach by *driver*."""
+        url = make_url(self.url)
+        return replace(self, url=_whole(url.set(drivername=f"{url.get_backend_name()}+{driver}")))
 
     def engine(self) -> Engine:
         """Return a way to it for us, without an event loop; products of tables are what we want there."""

@@ -100,6 +100,11 @@ class Readings:
     def __init__(self) -> None:
         self._taken: defaultdict[str, list[Reading]] = defaultdict(list)
 
+    @property
+    def loads(self) -> list[str]:
+        """All loads, in the order of their first reading."""
+        return list(self._taken)
+
     def add(self, load: str, reading: Reading) -> None:
         """Note what *load* gave in one more round."""
         self._taken[load].append(reading)

@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,8 @@ ORDERS_A_CUSTOMER = 100
 class Options:
     """How to measure: on which database (a URL), how often, with how many *orders* where they are very many.
 
-    `core` watches throughputs for *seconds*, and a *backlog* that is taken in batches; `housekeeping` deletes as many
-    old *rows* of each kind, and connects streams again as often as *reconnects* says.
+    `core` watches throughputs for *seconds*, and a *backlog* that is taken in batches; `integration` rates of *rows*;
+    `housekeeping` deletes as many old *rows* of each kind, and connects streams again as often as *reconnects* says.
     """
 
     database: str
@@ -62,6 +62,11 @@ class Site:
         """The first server."""
         return self.places[0]
 
+    @property
+    def templates(self) -> tuple[Template, Template]:
+        """Both templates, each of which is an order that is stored."""
+        return self.done, self.waiting
+
     def fill(self, done: int, waiting: int) -> None:
         """Store so many orders, just as the server would have stored them."""
         started, customers = time.monotonic(), _customers(done + waiting)
@@ -79,12 +84,16 @@ class Site:
 
 
 @contextmanager
-def site(options: Options, *, servers: int = 1) -> Iterator[Site]:
-    """Start *servers* servers with a gateway each on a fresh database; stop them and drop it at the end."""
+def site(options: Options, *, servers: int = 1, drivers: Sequence[str] = ()) -> Iterator[Site]:
+    """Start *servers* servers, or one for each of *drivers*, with a gateway each on a fresh database.
+
+    They stop at the end, and the database goes.
+    """
     with ExitStack() as context:
         folder = Path(context.enter_context(tempfile.TemporaryDirectory(prefix="tandem-bench-")))
         database = context.enter_context(fresh(options.database, folder))
-        yield Site(database, [start(context, folder / str(n), database, {}) for n in range(servers)])
+        databases = [database.driven_by(driver) for driver in drivers] or [database] * servers
+        yield Site(database, [start(context, folder / str(n), each, {}) for n, each in enumerate(databases)])
 
 
 async def make_templates(place: Place) -> tuple[str, str]:
