@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from behind import everything_in
 from conftest import Party
 from known_secrets import secrets_of, write_secrets
 from standardwebhooks import Webhook
@@ -75,6 +77,20 @@ async def test_secrets_rotate_without_a_restart(party: Party) -> None:
             ]
             assert tuple(status for status, _ in seen) == expected, told
     write_secrets(file)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="session")
+async def test_promise_24_a_dump_holds_no_secret(party: Party) -> None:
+    """Nor do the logs, though both tell of the event."""
+    async with sending(party) as sender:
+        assert await sender.outcome("dumped-event", "lunch.served", {}) == "UNKNOWN_TYPE"
+    dump = str(everything_in(party.stack.environment["TANDEM_DATABASE_URL"]))
+    logs = "".join(path.read_text() for path in party.stack.home.glob("*.log"))
+    assert "dumped-event" in dump
+    assert "ReceiveErpEvent" in logs
+    for secret in secrets_of(party.erp):
+        text = secret.removeprefix("whsec_")
+        assert not any(form in dump + logs for form in (text, base64.b64decode(text).hex()))
 
 
 @pytest.mark.parametrize("bad", BAD_FILES)
