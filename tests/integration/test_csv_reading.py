@@ -72,8 +72,8 @@ def test_empty_lines_are_no_records_and_a_broken_one_spoils_no_other(size: int) 
         (b'a,b\n1,2\n3,"4\n5,6\n', "has a quote in line 3 that is not closed"),
         (b'a,b\n1,2\n3,"4' + b"\n5,6" * MAX_RECORD, "has a quote in line 3 that is not closed"),
         (b"a,b\n1,2\n" + b"x" * 2 * MAX_RECORD, f"has a line of more than {MAX_RECORD} characters behind line 2"),
-        ("a,b\n1,é\n".encode("latin-1"), "is not UTF-8 in line 2"),
-        (b"a,b\n1,\xc3", "is not UTF-8 in line 2"),
+        ("a,b\n1,é\n".encode("latin-1"), "is not UTF-8 in line 2: save it as UTF-8"),
+        (b"a,b\n1,\xc3", "is not UTF-8 in line 2: save it as UTF-8"),
     ],
 )
 def test_where_nobody_knows_any_more_what_a_record_is_reading_ends(data: bytes, why: str) -> None:

@@ -59,6 +59,23 @@ async def test_gzip_that_is_cut_or_spoiled_stores_nothing(
     assert (await get(http, "/v1/customers"))["customers"] == []
 
 
+@pytest.mark.parametrize(
+    ("file", "advice"),
+    [
+        (gzip.compress(HEAD), "Content-Encoding"),
+        ((HEAD + b"1,Ada\n").decode().encode("utf-16"), "UTF-16"),
+        (b"PK\x03\x04\x14\x00", "save it as CSV"),
+        (HEAD + "1,Müller\n".encode("latin-1"), "line 2: save it as UTF-8"),
+    ],
+    ids=["gzip", "UTF-16", "workbook", "Latin-1"],
+)
+async def test_what_is_no_text_is_refused_with_what_to_do(
+    http: aiohttp.ClientSession, file: bytes, advice: str
+) -> None:
+    status, problem = await post(http, file)
+    assert (status, problem["reason"], advice in problem["errors"][0]["description"]) == (400, "UNREADABLE_FILE", True)
+
+
 async def test_another_compression_and_another_type_are_415(http: aiohttp.ClientSession) -> None:
     packed = {"content_encoding": "deflate"}
     for headers in (packed, {"content_type": "text/csv; charset=latin1"}, {"content_type": "application/json"}):

@@ -54,7 +54,7 @@ class CsvReader:
             text = self._decoder.decode(data, final)
         except UnicodeDecodeError as error:
             line = self._line_ends + error.object.count(b"\n", 0, error.start) + 1
-            raise UnreadableFileError(f"is not UTF-8 in line {line}") from None
+            raise UnreadableFileError(f"is not UTF-8 in line {line}: save it as UTF-8") from None
         self._line_ends += text.count("\n")
         return text
 

@@ -22,5 +22,21 @@ Record = list[str] | Unreadable
 """The cells of a record."""
 
 
+FOREIGN = {
+    b"\x1f\x8b": "is compressed by gzip, which Content-Encoding must tell",
+    b"PK\x03\x04": "is a workbook or another zip archive: save it as CSV in UTF-8",
+    b"\xff\xfe": "is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+}
+"""What files begin with that people take for text, and what to do about it."""
+
+
 class UnreadableFileError(Exception):
     """From here on a file cannot be read; the message says why, as in "has a quote that is not closed"."""
+
+
+def check_start(data: bytes) -> None:
+    """Raise UnreadableFileError where *data*, with which a file begins, shows that it is no text in UTF-8."""
+    for mark, why in FOREIGN.items():
+        if data.startswith(mark):
+            raise UnreadableFileError(why)

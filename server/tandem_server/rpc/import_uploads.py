@@ -15,7 +15,7 @@ from tandem.integration.v1.import_requests_pb2 import ImportCustomersRequest
 from tandem_proto.errors import DeadlineExceeded, FieldViolation, InvalidArgument
 from tandem_proto.lists import most_items, too_many
 from tandem_server.domain.imports import CHUNK_BYTES, CHUNK_ROWS, Chunk, Options
-from tandem_server.domain.records import UnreadableFileError
+from tandem_server.domain.records import UnreadableFileError, check_start
 from tandem_server.rpc.calls import Context, whole
 from tandem_server.rpc.import_formats import Format, format_of
 from tandem_server.rpc.validation import validate
@@ -127,7 +127,11 @@ async def opened(requests: Requests, context: Context) -> Upload:
 
 async def _batches(how: Format, requests: Requests, first: ImportCustomersRequest) -> AsyncIterator[Iterator[Any]]:
     request: ImportCustomersRequest | None = first
+    begun = False
     while request is not None:
+        if request.data and not begun:
+            check_start(request.data)
+            begun = True
         yield how.feed(request)
         request = await _next(requests)
         if request is not None:
