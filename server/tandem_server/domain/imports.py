@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ class Chunk:
     size: int
     digest: bytes
     last: bool
-    rows: Callable[[], Sequence[Row]]
+    rows: Callable[[], Awaitable[Sequence[Row]]]
     original: Callable[[int], list[str]]
 
     @property

@@ -83,7 +83,7 @@ class ImportRun:
             self._compare(chunk)
             return
         if chunk.count:
-            self._held.append(Given(chunk.first, chunk.rows(), chunk.original))
+            self._held.append(Given(chunk.first, await chunk.rows(), chunk.original))
             self._held_bytes += chunk.size
         if self._options.whole and (chunk.after > WHOLE_ROWS + 1 or self._held_bytes > WHOLE_BYTES):
             raise _too_large()
