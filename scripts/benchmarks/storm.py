@@ -121,7 +121,7 @@ async def _cancel_often(target: str, key: str, ends: float, pause: float) -> int
             call: Any = (
                 stub.CreateOrder(CreateOrderRequest(order=samples.order()), metadata=metadata, timeout=SECONDS)
                 if count % 2
-                else stub.ListOrders(ListOrdersRequest(page_size=1000), metadata=metadata, timeout=SECONDS)
+                else stub.ListOrders(ListOrdersRequest(page_size=50), metadata=metadata, timeout=SECONDS)
             )
             await asyncio.sleep(random.uniform(0, CANCEL_SECONDS))
             call.cancel()
