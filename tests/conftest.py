@@ -28,6 +28,7 @@ from tandem_client import Tandem
 
 ROOT = Path(__file__).parent.parent
 ROUTES = ",".join(f"p{n}=e{n}" for n in range(PARTIES)) + ",crm=default"
+SECRET = "what erased customers are known by here"
 numbers = itertools.count()
 
 
@@ -110,7 +111,7 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
 
     def make(url: str, **settings: str) -> Stack:
         home = tmp_path_factory.mktemp("home")
-        environment = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": ROUTES}
+        environment = {"TANDEM_DATABASE_URL": url, "TANDEM_ROUTES": ROUTES, "TANDEM_SECRET": SECRET}
         environment |= {
             "TANDEM_DRAIN_NOTICE_SECONDS": "0",
             "TANDEM_HTTP_NOTICE_SECONDS": "0",

@@ -28,6 +28,7 @@ from tandem_server.rpc.transport import Connections
 from tandem_server.settings import Settings
 from tandem_server.storage.checks import check
 from tandem_server.storage.database import Database
+from tandem_server.usecases import erasures
 from tandem_server.usecases.backlog import Gauges
 from tandem_server.usecases.dispatch import Dispatcher
 from tandem_server.usecases.housekeeping import Housekeeping
@@ -55,6 +56,7 @@ class Server:
             pool_size=settings.pool_size,
             transaction_seconds=settings.transaction_seconds,
             traced=bool(settings.otlp("traces")),
+            marks=settings.marks,
         )
         self._dispatcher = Dispatcher(self._database, max_failures=settings.max_attempts)
         self._keys = KeyRing(self._database, settings.key_cache_seconds)
@@ -80,8 +82,9 @@ class Server:
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
 
     async def start(self) -> int:
-        """Check the database, listen, and return the port. Raises UnfitDatabaseError, saying what is wrong."""
+        """Check the database, listen, and return the port. Raises what says what is wrong."""
         await check(self._settings.url, head())
+        await erasures.check(self._database)
         self._housekeeping.start()
         port = self._listen(self._settings.grpc_listen)
         await self._server.start()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, computed_field
+from pydantic import Field, SecretStr, computed_field
 
 from tandem_proto.listening import ListeningSettings
 from tandem_proto.settings import written
+from tandem_server.domain.erasure import Marks
 from tandem_server.domain.routing import Routes, parse_routes
+
+SHORTEST_SECRET = 32
 
 
 class Settings(ListeningSettings):
@@ -49,6 +52,10 @@ class Settings(ListeningSettings):
     webhook_secrets_file: Path | None = Field(
         default=None, description="JSON file of the secrets that ERPs sign webhooks with; read again when it changes"
     )
+    secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="what erased customers are known by, 32 characters or more; after a comma the one before it",
+    )
     pool_size: int = Field(default=5, ge=1, le=100, description="database connections at most")
     transaction_seconds: float = Field(default=10, gt=0, le=60, description="how long one unit of work may take")
     max_attempts: int = Field(default=10, ge=1, le=1000, description="failures after which an order is a dead letter")
@@ -64,6 +71,16 @@ class Settings(ListeningSettings):
     def url(self) -> str:
         """The database's URL, whether told or not."""
         return self.database_url or f"sqlite+aiosqlite:///{self.home.absolute() / 'tandem.db'}"
+
+    @property
+    def marks(self) -> Marks:
+        """What erased customers are known by. Raises ValueError for a secret that is easy to guess."""
+        secrets = [each.strip() for each in self.secret.get_secret_value().split(",") if each.strip()]
+        if any(len(each) < SHORTEST_SECRET for each in secrets):
+            raise ValueError(
+                f"TANDEM_SECRET: a secret has at least {SHORTEST_SECRET} characters (openssl rand -hex 32)"
+            )
+        return Marks(secrets)
 
     @property
     def measured(self) -> bool:

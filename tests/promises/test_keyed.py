@@ -151,7 +151,7 @@ async def test_a_key_that_another_server_holds_for_long_is_in_use(stack: Stack, 
         customer = await crm.customers.create(a_customer())
         with at_database(stack) as server:
             values = ("k", "/tandem.crm.v1.CrmService/UpdateCustomer", f"{party.source}/*")
-            insert = "INSERT INTO idempotency_keys VALUES (%s, %s, %s, '', '', '{}', UTC_TIMESTAMP(6))"
+            insert = "INSERT INTO idempotency_keys VALUES (%s, %s, %s, '', '', '{}', UTC_TIMESTAMP(6), NULL)"
             server.cursor().execute(insert, values)
             with pytest.raises(Aborted) as refused:
                 await crm.customers.update(customer.id, Customer(phone="1"), idempotency_key="k")

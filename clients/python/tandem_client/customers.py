@@ -11,6 +11,8 @@ from tandem.crm.v1.crm_service_pb2_grpc import CrmServiceStub
 from tandem.crm.v1.customer_pb2 import Customer
 from tandem.crm.v1.customer_requests_pb2 import (
     CreateCustomerRequest,
+    EraseCustomerRequest,
+    EraseCustomerResponse,
     GetCustomerRequest,
     ListCustomersRequest,
     ListCustomersResponse,
@@ -71,6 +73,15 @@ class Customers:
         request = UpdateCustomerRequest(id=customer_id, customer=customer, update_mask=mask, etag=etag)
         response = await self._caller.unary(self._stub.UpdateCustomer, request, idempotency_key=idempotency_key)
         return response.customer
+
+    async def erase(self, customer_id: str, *, cancel_open_orders: bool = False) -> EraseCustomerResponse:
+        """Erase a customer for good, with every text of its orders. Ask again until `outcome` is ERASED.
+
+        Raises FailedPrecondition with reason ORDERS_OPEN while orders are open, unless they are to be called off: then
+        the outcome is WAITING until the ERP has answered.
+        """
+        request = EraseCustomerRequest(id=customer_id, cancel_open_orders=cancel_open_orders)
+        return await self._caller.unary(self._stub.EraseCustomer, request)
 
     async def import_(
         self,

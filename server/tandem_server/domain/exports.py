@@ -162,6 +162,7 @@ CUSTOMERS = Sheet(
     erp_number=TEXT,
     created_at=INSTANT,
     updated_at=INSTANT,
+    erased_at=INSTANT,
 )
 ORDERS = Sheet(
     id=NAME,
@@ -198,6 +199,7 @@ ORDERS = Sheet(
     cancel_requested_at=INSTANT,
     created_at=INSTANT,
     updated_at=INSTANT,
+    erased_at=INSTANT,
 )
 ORDER_LINES = Sheet(
     order_id=NAME,

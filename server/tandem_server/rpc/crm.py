@@ -6,13 +6,15 @@ from tandem.crm.v1 import customer_requests_pb2 as customer_pb
 from tandem_proto.errors import NotFound, TandemError
 from tandem_server.domain.principals import Caller
 from tandem_server.rpc import contents, messages, pages
-from tandem_server.rpc.calls import reads, set_header, writes
+from tandem_server.rpc.calls import CALLER, Context, reads, set_header, writes
 from tandem_server.rpc.crm_orders import OrderMethods, tell_replay
 from tandem_server.rpc.filters import customer_filters
 from tandem_server.rpc.masks import masked_fields
 from tandem_server.storage import customers as stored_customers
 from tandem_server.storage.database import Transaction
-from tandem_server.usecases import customers
+from tandem_server.usecases import customers, erasures
+
+ERASED, WAITING = customer_pb.ERASURE_OUTCOME_ERASED, customer_pb.ERASURE_OUTCOME_WAITING
 
 
 class CrmService(OrderMethods):
@@ -65,6 +67,21 @@ class CrmService(OrderMethods):
         except TandemError as error:
             raise error.within("customer") from error
         return customer_pb.UpdateCustomerResponse(customer=messages.customer(row))
+
+    async def EraseCustomer(
+        self, request: customer_pb.EraseCustomerRequest, _context: Context
+    ) -> customer_pb.EraseCustomerResponse:
+        """Erase in several transactions: one may not last as long as ten thousand orders take."""
+        told = await erasures.erase(
+            self.database, CALLER.get(), request.id, cancel_open_orders=request.cancel_open_orders
+        )
+        if told.waiting_order_ids:
+            self.order_waits()
+        return customer_pb.EraseCustomerResponse(
+            outcome=ERASED if told.row else WAITING,
+            customer=messages.customer(told.row) if told.row else None,
+            waiting_order_ids=told.waiting_order_ids,
+        )
 
     @writes
     async def UpsertCustomer(

@@ -32,7 +32,7 @@ class OrderMethods(CrmServiceServicer):
     def __init__(self, database: Database, routes: Routes, order_waits: Callable[[], None]) -> None:
         self.database = database
         self._routes = routes
-        self._order_waits = order_waits
+        self.order_waits = order_waits
         self._creates = Grouping(self._create_together, lambda new: new.size)
 
     async def CreateOrder(self, request: order_pb.CreateOrderRequest, context: Context) -> order_pb.CreateOrderResponse:
@@ -58,7 +58,7 @@ class OrderMethods(CrmServiceServicer):
         return await self.database.write(lambda tx: self._create(tx, new))
 
     async def _create(self, tx: Transaction, new: Sequence[orders.NewOrder]) -> Sequence[orders.Created | TandemError]:
-        tx.after_commit(self._order_waits)
+        tx.after_commit(self.order_waits)
         return await orders.create(tx, self._routes, new)
 
     @writes
@@ -71,7 +71,7 @@ class OrderMethods(CrmServiceServicer):
         except TandemError as error:
             raise error.within("order") from error
         if outcome is not amendments.Outcome.UNCHANGED:
-            tx.after_commit(self._order_waits)
+            tx.after_commit(self.order_waits)
         set_header("tandem-outcome", outcome)
         return change_pb.UpsertOrderResponse(
             order=messages.order(stored, await tx.now()),
@@ -88,7 +88,7 @@ class OrderMethods(CrmServiceServicer):
         except TandemError as error:
             raise error.within("order") from error
         if outcome is amendments.Outcome.AMENDED:
-            tx.after_commit(self._order_waits)
+            tx.after_commit(self.order_waits)
         return change_pb.AmendOrderResponse(order=messages.order(stored, await tx.now()))
 
     @writes
@@ -96,7 +96,7 @@ class OrderMethods(CrmServiceServicer):
         self, request: change_pb.CancelOrderRequest, tx: Transaction, caller: Caller
     ) -> change_pb.CancelOrderResponse:
         stored = await cancellations.cancel(tx, caller, request.id, request.reason, request.etag)
-        tx.after_commit(self._order_waits)
+        tx.after_commit(self.order_waits)
         return change_pb.CancelOrderResponse(order=messages.order(stored, await tx.now()))
 
     @reads

@@ -10,6 +10,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from tandem.crm.v1.customer_pb2 import Customer
+from tandem.crm.v1.order_pb2 import Order
 from tandem_proto.catalogue import Method, methods
 from tandem_proto.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from tandem_server.storage.database import Database, Transaction, Unit
@@ -69,9 +71,20 @@ class KeyedWrite:
         self.begun = True
         await claim(tx, self.slot, self.fingerprint)
         response = await self._body(tx)
-        reply = Reply(self.fingerprint, response.SerializeToString(), dict(self._headers))
+        told = response.SerializeToString()
+        reply = Reply(self.fingerprint, told, dict(self._headers), customer_id=customer_in(response))
         await keep(tx, self.slot, reply)
         return reply
+
+
+def customer_in(response: Any) -> str:
+    """Return the id of the customer whom *response* tells of, empty where it is nobody; no write tells of several."""
+    for field, value in response.ListFields():
+        if field.message_type is Customer.DESCRIPTOR:
+            return str(value.id)
+        if field.message_type is Order.DESCRIPTOR:
+            return str(value.customer_id)
+    return ""
 
 
 class Twins:

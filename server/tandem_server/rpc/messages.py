@@ -80,6 +80,7 @@ def customer(row: Any) -> customer_pb2.Customer:
         etag=etag(row.version),
         created_at=timestamp(row.created_at),
         updated_at=timestamp(row.updated_at),
+        erased_at=timestamp(row.erased_at),
     )
 
 
@@ -109,6 +110,7 @@ def order_fields(stored: StoredOrder, now: datetime) -> dict[str, Any]:
         "etag": etag(row.version),
         "created_at": timestamp(row.created_at),
         "updated_at": timestamp(row.updated_at),
+        "erased_at": timestamp(row.erased_at),
     }
 
 

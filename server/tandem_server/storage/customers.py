@@ -19,7 +19,7 @@ DML_ROWS = 500
 """How many rows one statement writes at most."""
 
 BY_IDS = select(customers, CLOCK).where(customers.c.id.in_(bindparam("ids", expanding=True)))
-OWN_BY_IDS = BY_IDS.where(customers.c.source == bindparam("source"))
+KEPT_BY_IDS = BY_IDS.where(customers.c.source == bindparam("source")).with_for_update(read=True)
 _BY_EXTERNAL_IDS = by_index(
     select(customers)
     .where(customers.c.external_id.in_(bindparam("ids", expanding=True)), customers.c.source == bindparam("source"))
@@ -27,8 +27,8 @@ _BY_EXTERNAL_IDS = by_index(
     customers,
     "uq_customers_external",
 )
-BY_EXTERNAL_IDS = _BY_EXTERNAL_IDS.add_columns(CLOCK)
 LOCKED_BY_EXTERNAL_IDS = _BY_EXTERNAL_IDS.with_for_update()  # no clock: it would tell the time before the wait
+KEPT_BY_EXTERNAL_IDS = _BY_EXTERNAL_IDS.add_columns(CLOCK).with_for_update(read=True)
 
 
 class CustomerFilters(NamedTuple):
@@ -50,8 +50,11 @@ async def by_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
 async def by_external_ids(
     tx: Transaction, source: str, external_ids: Sequence[str], *, lock: bool = False
 ) -> dict[str, Any]:
-    """Return the customers of *source* that exist, by external id; with *lock* nobody else changes them meanwhile."""
-    query = LOCKED_BY_EXTERNAL_IDS if lock else BY_EXTERNAL_IDS
+    """Return the customers of *source* that exist, by external id: as they are until the transaction ends.
+
+    With *lock* nobody else may even keep them as they are.
+    """
+    query = LOCKED_BY_EXTERNAL_IDS if lock else KEPT_BY_EXTERNAL_IDS
     return {row.external_id: row for row in await tx.rows(query, ids=external_ids, source=source)}
 
 
@@ -68,8 +71,8 @@ async def by_keys(tx: Transaction, source: str, external_ids: Sequence[str], ema
 
 
 async def of_orders(tx: Transaction, source: str, ids: Sequence[str], external_ids: Sequence[str]) -> list[Any]:
-    """Return the customers of *source* that orders name by one of *ids* or *external_ids*."""
-    found = list(await tx.rows(OWN_BY_IDS, ids=ids, source=source)) if ids else []
+    """Return the customers of *source* that orders name by one of *ids* or *external_ids*: none is erased meanwhile."""
+    found = list(await tx.rows(KEPT_BY_IDS, ids=ids, source=source)) if ids else []
     return [*found, *(await by_external_ids(tx, source, external_ids)).values()] if external_ids else found
 
 
@@ -117,11 +120,11 @@ async def mark(tx: Transaction, marks: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
-    """Set the ERP's number of each customer id, where it is another one."""
+    """Set the ERP's number of each customer id, where it is another one and the customer is not erased."""
     if not numbers:
         return
     number = case(dict(numbers), value=customers.c.id)
-    changed = (customers.c.id.in_(numbers), customers.c.erp_number != number)
+    changed = (customers.c.id.in_(numbers), customers.c.erp_number != number, customers.c.erased_at.is_(None))
     values = {"erp_number": number, "version": customers.c.version + 1, "updated_at": await tx.now()}
     await tx.execute(update(customers).where(*changed).values(values))
 

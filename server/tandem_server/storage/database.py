@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from tandem_server.domain.erasure import OFF, Marks
 from tandem_server.instruments import CONNECTION_WAIT
 from tandem_server.storage import refusals
 from tandem_server.storage.dialects import DatabaseClock, Fault, engine_options, fault_of, prepare, watcher_options
@@ -40,10 +41,11 @@ CLOCK = DatabaseClock().label("now")
 
 
 class Transaction:
-    """One transaction: what a unit of work may do to the database."""
+    """One transaction: what a unit of work may do to the database, which knows erased keys by *marks*."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, marks: Marks) -> None:
         self._connection = connection
+        self.marks = marks
         self._now: datetime | None = None
         self._after_commit: list[Callable[[], None]] = []
 
@@ -93,10 +95,13 @@ class Database:
 
     A caller that is cancelled abandons its unit, which goes on to its end; one that still waits for a connection drops
     it. At most *pool_size* units run at once, first come, first served; SQLite has one writer and *pool_size* readers.
-    If *traced*, statements are spans of the calls that they are for.
+    If *traced*, statements are spans of the calls that they are for. *marks* are what erased keys are known by.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 5, transaction_seconds: float = 10, traced: bool = False) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 5, transaction_seconds: float = 10, traced: bool = False, marks: Marks = OFF
+    ) -> None:
+        self.marks = marks
         self._seconds = transaction_seconds
         parsed = make_url(url)
         self._writer = create_async_engine(parsed, **engine_options(parsed, pool_size))
@@ -195,7 +200,7 @@ class Database:
         try:
             async with asyncio.timeout_at(deadline):
                 await connection.start()
-                transaction = Transaction(connection)
+                transaction = Transaction(connection, self.marks)
                 result = await unit(transaction)
                 committing = engine is not self._watcher
                 if committing:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Integer, bindparam, func, literal, select
 
+from tandem_server.domain.erasure import document_key, replacement
 from tandem_server.storage.changes import Values, put
 from tandem_server.storage.database import CLOCK, Record, Transaction
 from tandem_server.storage.dialects import DatabaseClock, by_index
@@ -20,7 +21,7 @@ STATE = (
 
 HEAD = (
     *("id", "customer_id", "status", "version", "erp_document", "cancel_requested_at", "shipments", "invoice_numbers"),
-    "traceparent",
+    *("traceparent", "erased_at"),
 )
 """What the ERP's words may change of an order, and how it came."""
 
@@ -100,11 +101,16 @@ async def owners(tx: Transaction, erp: str, documents: Iterable[str], *, wait: b
 
     With *wait*, whoever is about to give one of them to an order is waited for (but not on another node of a cluster).
     """
-    wanted = sorted(set(documents))
+    wanted = {written: each for each in documents for written in (each, *_erased(tx, erp, each))}
     if not wanted:
         return {}
-    rows = await tx.rows(WAITED_FOR_OWNERS if wait else OWNERS, documents=wanted, erp=erp)
-    return {row.erp_document: row.id for row in rows}
+    rows = await tx.rows(WAITED_FOR_OWNERS if wait else OWNERS, documents=sorted(wanted), erp=erp)
+    return {wanted[row.erp_document]: row.id for row in rows}
+
+
+def _erased(tx: Transaction, erp: str, document: str) -> list[str]:
+    """Return how an order that was erased may have *document*."""
+    return [replacement(mark) for mark in tx.marks.known(document_key(erp, document))]
 
 
 async def store(tx: Transaction, changed: Mapping[str, Values], changed_orders: Mapping[str, Values]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, case, insert, select, update
+from sqlalchemy import Column, ColumnElement, case, delete, insert, select, update
 
 from tandem_server.storage.database import Record, Transaction
 from tandem_server.storage.deliveries import fitting
@@ -56,6 +56,11 @@ async def add(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
 async def change(tx: Transaction, event: str, values: Mapping[str, Any]) -> None:
     """Change *values* of the event with Tandem's id *event*."""
     await tx.execute(update(erp_events).where(erp_events.c.id == event).values(**values))
+
+
+async def remove(tx: Transaction, event: str) -> None:
+    """Delete the event with Tandem's id *event*."""
+    await tx.execute(delete(erp_events).where(erp_events.c.id == event))
 
 
 async def unpark(tx: Transaction, erp: str, owners: Mapping[str, str], outcomes: Mapping[str, str]) -> None:

@@ -30,6 +30,7 @@ class EventType(StrEnum):
     BURIED = "BURIED"
     REPLAYED = "REPLAYED"
     STATUS_UPDATED = "STATUS_UPDATED"
+    ERASED = "ERASED"
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,16 @@ class Slot(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a write ended with; `fingerprint` is its request's, `replayed` true where it happened in an earlier call."""
+    """What a write ended with; `fingerprint` is its request's, `replayed` true where it happened in an earlier call.
+
+    `customer_id` is whom it tells of, empty where it is nobody.
+    """
 
     fingerprint: str
     response: bytes
     headers: dict[str, str]
     replayed: bool = False
+    customer_id: str = ""
 
 
 async def find(tx: Transaction, slot: Slot) -> Reply | None:
@@ -53,7 +57,8 @@ async def claim(tx: Transaction, slot: Slot, fingerprint: str) -> None:
 
 async def keep(tx: Transaction, slot: Slot, reply: Reply) -> None:
     """Put *reply* into *slot*, which this transaction has claimed."""
-    await tx.execute(update(kept).where(*_is(slot)).values(response=reply.response, headers=reply.headers))
+    values = {"response": reply.response, "headers": reply.headers, "customer_id": reply.customer_id}
+    await tx.execute(update(kept).where(*_is(slot)).values(values))
 
 
 def in_use() -> Aborted:

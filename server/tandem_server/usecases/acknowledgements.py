@@ -81,6 +81,8 @@ async def acknowledge(tx: Transaction, caller: Caller, items: Sequence[Acknowled
 def _judge(held: Held, item: Acknowledgement, owners: dict[str, str]) -> Outcome:
     document, known = item.erp_document, held.order["erp_document"]
     claim = (_by_revision if item.revision else _by_token)(held.delivery, item)
+    if held.order["erased_at"] is not None:  # it was not in the way: the ERP has it as far as it ever will
+        return Outcome.ALREADY_ACKNOWLEDGED if claim is Outcome.ACKNOWLEDGED else claim
     if claim not in (Outcome.ACKNOWLEDGED, Outcome.ALREADY_ACKNOWLEDGED):
         return claim
     latest = claim is Outcome.ACKNOWLEDGED

@@ -14,6 +14,7 @@ from tandem_server.domain.money import Totals
 from tandem_server.domain.orders import total_up
 from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
+from tandem_server.storage import orders as stored_orders
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.events import EventType
 from tandem_server.storage.orders import StoredOrder
@@ -72,14 +73,15 @@ async def upsert(tx: Transaction, caller: Caller, routes: Routes, new: NewOrder,
     Raises what creating and amending it raise, but for AlreadyExists. Where nothing differs the etag does not matter,
     so that a repetition is harmless.
     """
-    (created,) = await orders.create(tx, routes, [new])
-    if isinstance(created, orders.Created) and not created.replayed:
-        if expected_etag:
-            raise EtagMismatch("there is no such order: it has no etag yet", metadata={"etag": ""})
-        return Result(created.stored, Outcome.CREATED)
-    if not isinstance(created, orders.Created | AlreadyExists):
-        raise created
     content = new.content
+    if await stored_orders.whereabouts(tx, caller.source, external_id=content["external_id"]) is None:
+        (created,) = await orders.create(tx, routes, [new])
+        if isinstance(created, orders.Created) and not created.replayed:
+            if expected_etag:
+                raise EtagMismatch("there is no such order: it has no etag yet", metadata={"etag": ""})
+            return Result(created.stored, Outcome.CREATED)
+        if not isinstance(created, orders.Created | AlreadyExists):
+            raise created
     locked = await lock(tx, caller.source, external_id=content["external_id"])
     before = content_of(locked.stored, content)
     _check_fixed(before, content)

@@ -27,15 +27,20 @@ async def cancel(tx: Transaction, caller: Caller, order_id: str, reason: str, ex
     if order["status"] not in CANCELLABLE:
         message = f"the order is {order['status']}: it can no longer be called off"
         raise FailedPrecondition(message, reason="ORDER_NOT_CANCELLABLE", metadata={"status": order["status"]})
-    if locked.held.delivery["leased_revision"]:
-        await _ask(tx, locked, reason)
-    else:
-        _call_off(locked.held, reason)
-    await store(tx, caller, [locked.held])
+    await call_off(tx, caller, locked, reason)
     return locked.stored
 
 
-def _call_off(held: Held, reason: str) -> None:
+async def call_off(tx: Transaction, caller: Caller, locked: Locked, reason: str) -> None:
+    """Call an order off that can be, or ask its ERP to."""
+    if locked.held.delivery["leased_revision"]:
+        await _ask(tx, locked, reason)
+    else:
+        _cancel(locked.held, reason)
+    await store(tx, caller, [locked.held])
+
+
+def _cancel(held: Held, reason: str) -> None:
     """The ERP never saw the order, and never will."""
     held.order["status"] = Status.CANCELLED.value
     held.delivery["available_at"] = None

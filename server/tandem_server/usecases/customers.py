@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
 from types import MappingProxyType
@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from tandem_proto.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound
 from tandem_server.domain.content import Content, differing, digest
-from tandem_server.domain.customers import BLANK
+from tandem_server.domain.customers import BLANK, email_key
+from tandem_server.domain.erasure import Key, email_address_key, external_key, refusal
 from tandem_server.domain.etags import check_etag
 from tandem_server.domain.money import minor_units
 from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
-from tandem_server.storage import customers
+from tandem_server.storage import customers, erasures
 from tandem_server.storage.database import Transaction
 from tandem_server.usecases.identifiers import new_customer_id
 
@@ -44,6 +45,14 @@ class Change(NamedTuple):
         """What the customer is sorted by: its external id."""
         return str(self.row.external_id if self.row else self.content["external_id"])
 
+    def keys(self, source: str) -> Iterator[Key]:
+        """Yield what a customer of *source* is known by from this change on, and was not before."""
+        if self.row is None:
+            yield external_key(source, self.key)
+        email = self.content.get("email")
+        if email and (self.row is None or email_key(email) != self.row.email_key):
+            yield email_address_key(source, email)
+
     @property
     def outcome(self) -> str:
         """CREATED, UPDATED or UNCHANGED."""
@@ -53,9 +62,11 @@ class Change(NamedTuple):
 
 
 def change_of(row: Any | None, content: Content, marks: Content = MappingProxyType({})) -> Change:
-    """Return what it takes to make the customer *row*, or a new one, as *content* says."""
+    """Return what it takes to make the customer *row*, or a new one, as *content* says. Raises for an erased one."""
     if row is None:
         return Change(new_customer_id(), None, content, (), marks)
+    if row.erased_at is not None:
+        raise refusal("external_id")
     return Change(row.id, row, content, differing(content, {name: getattr(row, name) for name in content}), marks)
 
 
@@ -63,7 +74,7 @@ async def create(tx: Transaction, caller: Caller, content: Content) -> Created:
     """Create a customer, or return the one that the same create made before.
 
     Raises AlreadyExists, naming the fields that differ, where another one has the external id, and InvalidArgument for
-    an unknown currency.
+    an unknown currency; as `store` does for what was erased.
     """
     check(content)
     existing = await customers.by_external_ids(tx, caller.source, [content["external_id"]])
@@ -82,13 +93,19 @@ async def upsert(tx: Transaction, caller: Caller, content: Content) -> tuple[Any
 
 
 async def store(tx: Transaction, caller: Caller, changes: Sequence[Change]) -> None:
-    """Make *changes*, each of another customer, whose rows are locked already; the rows go in by key."""
+    """Make *changes*, each of another customer, whose rows are locked already; the rows go in by key.
+
+    Raises FailedPrecondition with reason ERASED for a key that was erased. The ledger is read when the keys are taken:
+    an erasure of one of them is committed by then, or has yet to wait for us.
+    """
     now = await tx.now()
     ordered = sorted(changes, key=attrgetter("key"))
     await customers.add(tx, [_row(caller, change, now) for change in ordered if change.outcome == "CREATED"])
     updated = {change.id: {**change.content, **change.marks} for change in ordered if change.outcome == "UPDATED"}
     await customers.change(tx, updated)
     await customers.mark(tx, {c.id: c.marks for c in ordered if c.outcome == "UNCHANGED" and c.marks})
+    if erased := await erasures.among(tx, caller.source, (key for c in ordered for key in c.keys(caller.source))):
+        raise refusal(*sorted({kind for kind, *_ in erased}))
 
 
 async def update(
@@ -118,13 +135,16 @@ async def served(tx: Transaction, routes: Routes, caller: Caller, ids: Sequence[
 async def link(tx: Transaction, routes: Routes, caller: Caller, customer_id: str, erp_number: str) -> tuple[Any, bool]:
     """Store the ERP's own number for a customer that it serves; return the row, and whether the number is news.
 
-    Raises NotFound.
+    Raises NotFound, and FailedPrecondition where the customer is erased.
     """
     row = (await served(tx, routes, caller, [customer_id])).get(customer_id)
     if row is None:
         raise NotFound(f"there is no customer {customer_id}")
     await customers.link(tx, {customer_id: erp_number})
-    return (await customers.by_ids(tx, [customer_id]))[customer_id], row.erp_number != erp_number
+    linked = (await customers.by_ids(tx, [customer_id]))[customer_id]
+    if linked.erased_at is not None:
+        raise refusal("id")
+    return linked, row.erp_number != erp_number
 
 
 def check(content: Content) -> None:
@@ -136,6 +156,8 @@ def check(content: Content) -> None:
 
 
 def _same(row: Any, content: Content) -> Any:
+    if row.erased_at is not None:
+        raise refusal("external_id")
     if row.created_digest == digest(content):
         return row
     if fields := differing(content, {name: getattr(row, name) for name in content}):
@@ -157,6 +179,7 @@ def _row(caller: Caller, change: Change, now: datetime) -> dict[str, Any]:
         "version": 1,
         "created_at": now,
         "updated_at": now,
+        "erased_at": None,
         **change.marks,
     }
 

@@ -8,11 +8,11 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from tandem_proto.errors import AlreadyExists, InvalidArgument, NotFound, TandemError
+from tandem_proto.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, TandemError
 from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
 from tandem_server.instruments import WEBHOOKS
-from tandem_server.storage import deliveries, erp_events
+from tandem_server.storage import deliveries, erasures, erp_events
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.erp_events import Known
 from tandem_server.usecases import acknowledgements, customers, parking, statuses
@@ -70,17 +70,22 @@ class Event(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of an event; `code` and `reason` say why it had no effect. The ids are of what it is about."""
+    """What became of an event; `code` and `reason` say why it had no effect. The ids are of what it is about.
+
+    An event about what was `erased` is not kept.
+    """
 
     outcome: Outcome
     code: str = ""
     reason: str = ""
     order_id: str = ""
     customer_id: str = ""
+    erased: bool = False
 
     def stored(self) -> dict[str, str]:
         """Return all of it as columns."""
-        return self._asdict() | {"outcome": self.outcome.value}
+        told = self._asdict() | {"outcome": self.outcome.value}
+        return {name: value for name, value in told.items() if name != "erased"}
 
 
 async def receive(tx: Transaction, routes: Routes, events: Sequence[Event]) -> list[Result | TandemError]:
@@ -98,7 +103,7 @@ async def receive(tx: Transaction, routes: Routes, events: Sequence[Event]) -> l
     for event in events:
         seen = known.get(event.event_id)
         result = _repeated(event, seen) if seen else await _apply(tx, routes, event)
-        if seen is None and isinstance(result, Result):
+        if seen is None and isinstance(result, Result) and not await _is_erased(tx, event, result):
             row = {"id": new_erp_event_id(), "received_at": await tx.now(), **_described(event), **result.stored()}
             known[event.event_id] = Known(row["id"], row["digest"], row["outcome"])
             rows.append(row)
@@ -120,7 +125,10 @@ async def replay(tx: Transaction, routes: Routes, row: Any, event: Event) -> Res
     if isinstance(result, TandemError):
         result = Result(Outcome.REFUSED, result.reason, str(result))
     read = {"type": event.type, "occurred_at": event.occurred_at}  # by what Tandem knows by now
-    await erp_events.change(tx, row.id, read | result.stored())
+    if result.erased:
+        await erp_events.remove(tx, row.id)
+    else:
+        await erp_events.change(tx, row.id, read | result.stored())
     return result
 
 
@@ -130,6 +138,12 @@ async def _hold(tx: Transaction, erp: str, events: Sequence[Event]) -> None:
     documents = (action.erp_document for action in named if not action.order_id)
     owners = await deliveries.owners(tx, erp, documents)
     await deliveries.lock(tx, erp, {*owners.values(), *(action.order_id for action in named if action.order_id)})
+
+
+async def _is_erased(tx: Transaction, event: Event, result: Result) -> bool:
+    """Tell whether *event* is about what was erased; where nobody could say what it is about, its body may."""
+    known = result.order_id or result.customer_id or result.outcome is Outcome.PARKED
+    return result.erased or (not known and await erasures.named_in(tx, event.body))
 
 
 def _described(event: Event) -> dict[str, Any]:
@@ -161,12 +175,13 @@ async def _apply(tx: Transaction, routes: Routes, event: Event) -> Result | Tand
 
 
 async def _tell_status(tx: Transaction, caller: Caller, told: StatusUpdate) -> Result | TandemError:
-    ((outcome, order_id, *_),) = await statuses.update(tx, caller, [told])
+    (told_of,) = await statuses.update(tx, caller, [told])
+    outcome, order_id = told_of.outcome, told_of.order_id
     if outcome is statuses.Outcome.EVENT_ID_REUSED:
         return _reused(told.event_id)
     if outcome is statuses.Outcome.NOT_FOUND:
         return Result(Outcome.REFUSED, outcome.value, f"there is no order {told.order_id} for this ERP")
-    return Result(Outcome(outcome), order_id=order_id)
+    return Result(Outcome(outcome), order_id=order_id, erased=told_of.erased)
 
 
 ACKNOWLEDGED: Mapping[acknowledgements.Outcome, Outcome] = {
@@ -180,7 +195,10 @@ ACKNOWLEDGED: Mapping[acknowledgements.Outcome, Outcome] = {
 async def _acknowledge(tx: Transaction, caller: Caller, item: Acknowledgement) -> Result:
     (outcome,) = await acknowledgements.acknowledge(tx, caller, [item])
     if outcome in ACKNOWLEDGED:
-        return Result(ACKNOWLEDGED[outcome], order_id=item.order_id)
+        news = outcome is acknowledgements.Outcome.ACKNOWLEDGED
+        heads = {} if news else await deliveries.heads(tx, [item.order_id])
+        erased = any(head.erased_at is not None for head in heads.values())
+        return Result(ACKNOWLEDGED[outcome], order_id=item.order_id, erased=erased)
     if outcome is acknowledgements.Outcome.NOT_FOUND:
         reason = f"this ERP was given no revision {item.revision} of {item.order_id}"
         return Result(Outcome.REFUSED, outcome.value, reason)
@@ -192,4 +210,6 @@ async def _link(tx: Transaction, routes: Routes, caller: Caller, link: CustomerL
         _, news = await customers.link(tx, routes, caller, *link)
     except NotFound as error:
         return Result(Outcome.REFUSED, error.reason, f"{error} for this ERP")
+    except FailedPrecondition as error:
+        return Result(Outcome.REFUSED, error.reason, str(error), customer_id=link.customer_id, erased=True)
     return Result(Outcome.APPLIED if news else Outcome.STALE, customer_id=link.customer_id)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tandem_proto.errors import FieldViolation, InvalidArgument
+from tandem_server.domain import erasure
 from tandem_server.domain.customers import email_key
 from tandem_server.domain.imports import Options, Row
 from tandem_server.domain.matching import Matching
 from tandem_server.domain.principals import Caller
 from tandem_server.instruments import IMPORT_ROWS
 from tandem_server.storage import customers as stored_customers
-from tandem_server.storage import imports
+from tandem_server.storage import erasures, imports
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.imports import Key
 from tandem_server.usecases import customers
@@ -21,11 +22,12 @@ from tandem_server.usecases.customers import Change, change_of
 
 
 class Given(NamedTuple):
-    """Rows as they were read: the number of the first, and how to get the cells of one by its position."""
+    """Rows as they were read: the first's number, and how to get the cells of one, below `header`, by its position."""
 
     first: int
     rows: Sequence[Row]
     original: Callable[[int], list[str]]
+    header: Sequence[str]
 
 
 class Verdict(NamedTuple):
@@ -41,6 +43,10 @@ class Verdict(NamedTuple):
         if self.change is not None:
             return self.change.outcome
         return "AMBIGUOUS" if self.reason == "AMBIGUOUS_EMAIL" else "FAILED"
+
+
+ERASED = Verdict(None, (FieldViolation("", "is of a customer who was erased"),), "ERASED")
+"""Of such a row no cell is kept."""
 
 
 async def store(tx: Transaction, caller: Caller, options: Options, given: Sequence[Given]) -> bool:
@@ -68,7 +74,25 @@ async def _judge(tx: Transaction, key: Key, given: Sequence[Given]) -> list[Verd
     emails = {email_key(content["email"]) for content in contents if not content.get("external_id")}
     known = await stored_customers.by_keys(tx, key.source, external_ids, sorted(emails))
     matching = Matching(key.id, known, contents)
-    return [_verdict(key, number, row, matching) for number, row in enumerate(rows, given[0].first)]
+    originals = ((some, place) for some in given for place in range(len(some.rows)))
+    told = [_Told(key.source, row, *original) for row, original in zip(rows, originals, strict=True)]
+    erased = await erasures.among(tx, key.source, (each for row in told for each in row.marked()))
+    return [_verdict(key, number, row, matching, erased) for number, row in enumerate(told, given[0].first)]
+
+
+class _Told(NamedTuple):
+    """A row, and where its cells are."""
+
+    source: str
+    row: Row
+    given: Given
+    place: int
+
+    def marked(self) -> Iterator[erasure.Key]:
+        """Yield the keys of a customer that it tells; of a row that is wrong its cells are looked at."""
+        if self.row.faults:
+            return erasure.keys_in(self.source, self.given.header, self.given.original(self.place))
+        return erasure.keys_of(self.source, self.row.content)
 
 
 def _checked(row: Row) -> Row:
@@ -81,14 +105,20 @@ def _checked(row: Row) -> Row:
     return row
 
 
-def _verdict(key: Key, number: int, row: Row, matching: Matching) -> Verdict:
+def _verdict(key: Key, number: int, told: _Told, matching: Matching, erased: set[erasure.Key]) -> Verdict:
+    row, hits = told.row, erased.intersection(told.marked()) if erased else erased
+    if any(row.faults or kind == "external_id" for kind, *_ in hits):
+        return ERASED
     if row.faults:
         return Verdict(None, row.faults, row.reason)
     match = matching.find(number, row.content)
     if match.faults:
-        return Verdict(None, match.faults, match.reason)
+        return ERASED if hits else Verdict(None, match.faults, match.reason)
+    if match.customer is not None and match.customer.erased_at is not None:
+        return ERASED
     content = {**row.content, "external_id": match.external_id}
-    return Verdict(change_of(match.customer, content, {"import_id": key.id, "import_row": number}))
+    change = change_of(match.customer, content, {"import_id": key.id, "import_row": number})
+    return Verdict(change) if hits.isdisjoint(change.keys(key.source)) else ERASED
 
 
 def _faults(given: Sequence[Given], verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
@@ -100,5 +130,5 @@ def _faults(given: Sequence[Given], verdicts: Sequence[Verdict]) -> Iterator[dic
                 "outcome": verdict.outcome,
                 "reason": verdict.reason,
                 "errors": [[wrong.field, wrong.description] for wrong in verdict.faults],
-                "original": some.original(place),
+                "original": [] if verdict is ERASED else some.original(place),
             }

@@ -37,6 +37,7 @@ class ImportRun:
         self._key = Key(caller.source, options.id)
         self._runner = secrets.token_hex(8)
         self._chain = ""
+        self._header: Sequence[str] = ()
         self._begun: Any = None
         self._next_row = 1
         self._held: list[Given] = []
@@ -45,7 +46,7 @@ class ImportRun:
 
     async def begin(self, seed: str, header: Sequence[str], separator: str) -> None:
         """Begin or go on; *seed* tells all that gives rows their meaning, as the header does."""
-        self._chain = seed
+        self._chain, self._header = seed, header
         told = {"mode": self._options.mode, "dry_run": self._options.dry_run, "header": header, "separator": separator}
         anew = {
             "state": "RUNNING",
@@ -83,7 +84,7 @@ class ImportRun:
             self._compare(chunk)
             return
         if chunk.count:
-            self._held.append(Given(chunk.first, await chunk.rows(), chunk.original))
+            self._held.append(Given(chunk.first, await chunk.rows(), chunk.original, self._header))
             self._held_bytes += chunk.size
         if self._options.whole and (chunk.after > WHOLE_ROWS + 1 or self._held_bytes > WHOLE_BYTES):
             raise _too_large()

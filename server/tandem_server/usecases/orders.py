@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 from tandem_proto.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, TandemError
 from tandem_server.domain.content import Content, differing, digest
+from tandem_server.domain.erasure import external_key, refusal
 from tandem_server.domain.lifecycle import Status
 from tandem_server.domain.money import Totals
 from tandem_server.domain.orders import total_up
 from tandem_server.domain.principals import Caller
 from tandem_server.domain.routing import Routes
-from tandem_server.storage import customers, events, orders
+from tandem_server.storage import customers, erasures, events, orders
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.events import Event, EventType
 from tandem_server.storage.orders import LINE_CONTENT, StoredOrder
@@ -25,8 +26,14 @@ from tandem_server.usecases.identifiers import new_order_id
 DEFAULTED = frozenset({"ordered_at", "billing_address", "shipping_address"})
 """Fields that Tandem fills in where a create leaves them out."""
 
-UNTOLD: dict[str, Any] = {"erp_document": None, "invoice_numbers": [], "shipments": {}, "cancel_requested_at": None}
-"""What only the ERP or a cancel can tell of an order."""
+UNTOLD: dict[str, Any] = {
+    "erp_document": None,
+    "invoice_numbers": [],
+    "shipments": {},
+    "cancel_requested_at": None,
+    "erased_at": None,
+}
+"""What only the ERP, a cancel or an erasure can tell of an order."""
 
 
 class NewOrder(NamedTuple):
@@ -49,7 +56,8 @@ async def create(tx: Transaction, routes: Routes, new: Sequence[NewOrder]) -> li
     """Create each of *new*, all of one source, or find that it was created before: one result an order, in order.
 
     A result is AlreadyExists where another order has the external id, InvalidArgument where the order does not fit or
-    its customer is not known; neither spoils its neighbours. Raises FailedPrecondition where the source has no ERP.
+    its customer is not known, FailedPrecondition where the customer was erased; neither spoils its neighbours. Raises
+    FailedPrecondition where the source has no ERP.
     """
     source = new[0].caller.source
     erp = routes.erp_of(source)
@@ -57,12 +65,10 @@ async def create(tx: Transaction, routes: Routes, new: Sequence[NewOrder]) -> li
         message = f"no ERP is set for {source}: add it to TANDEM_ROUTES"
         raise FailedPrecondition(message, reason="NO_ROUTE")
     contents = [order.content for order in new]
-    batch = _Batch(
-        erp=erp,
-        now=await tx.now(),
-        existing=await orders.by_external_ids(tx, source, [content["external_id"] for content in contents]),
-        customers=await _customers(tx, source, contents),
-    )
+    now = await tx.now()
+    existing = await orders.by_external_ids(tx, source, [content["external_id"] for content in contents])
+    found = await _customers(tx, source, contents)
+    batch = _Batch(erp, now, existing, found, await _erased(tx, source, contents, found))
     results = [batch.result(order) for order in new]
     await _store(tx, batch.made)
     return results
@@ -76,6 +82,7 @@ class _Batch:
     now: datetime
     existing: dict[str, StoredOrder]
     customers: dict[str, Any]
+    erased: set[str]
     made: list[tuple[Caller, StoredOrder]] = field(default_factory=list)
 
     def result(self, order: NewOrder) -> Created | TandemError:
@@ -98,7 +105,10 @@ class _Batch:
 
     def _customer(self, content: Content) -> Any:
         name = "customer_id" if content["customer_id"] else "customer_external_id"
-        if customer := self.customers.get(content[name]):
+        customer = self.customers.get(content[name])
+        if content[name] in self.erased or (customer and customer.erased_at):
+            raise refusal(name)
+        if customer:
             return customer
         wrong = FieldViolation(name, f"there is no customer {content[name]}: create the customer first")
         raise InvalidArgument(wrong.description, reason="UNKNOWN_CUSTOMER", fields=[wrong])
@@ -157,6 +167,13 @@ async def _customers(tx: Transaction, source: str, contents: Sequence[Content]) 
         return {}
     found = await customers.of_orders(tx, source, ids, external_ids)
     return {name: row for row in found for name in (row.id, row.external_id)}
+
+
+async def _erased(tx: Transaction, source: str, contents: Sequence[Content], known: Mapping[str, Any]) -> set[str]:
+    """Return the external ids of customers that *contents* name and that were erased; *known* is who is there."""
+    named = {content["customer_external_id"] for content in contents} - {"", *known}
+    keys = [external_key(source, each) for each in named]
+    return {external_id for _, _, external_id in await erasures.among(tx, source, keys)} if keys else set()
 
 
 def content_of(stored: StoredOrder, names: Iterable[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tandem_proto.errors import NotFound
+from tandem_server.domain.erasure import refusal
 from tandem_server.storage import deliveries, orders
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.orders import StoredOrder
@@ -29,12 +30,14 @@ class Locked:
 
 
 async def lock(tx: Transaction, source: str, *, order_id: str = "", external_id: str = "") -> Locked:
-    """Lock the order of *source* with one of the two ids. Raises NotFound where there is none."""
+    """Lock the order of *source* with one of the two ids. Raises NotFound, and refuses an erased one."""
     place = await orders.whereabouts(tx, source, order_id=order_id, external_id=external_id)
     if place is None:
         raise NotFound(f"there is no order {order_id or external_id}")
     await deliveries.lock(tx, place.erp, [place.id])
     stored = (await orders.load(tx, [place.id]))[place.id]
+    if stored.order.erased_at is not None:
+        raise refusal()
     return Locked(Held(stored.delivery, stored.order), stored.lines)
 
 

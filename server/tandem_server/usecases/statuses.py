@@ -52,12 +52,16 @@ class Outcome(StrEnum):
 
 
 class Result(NamedTuple):
-    """What became of an update, and the order's status after it; empty where there is no such order (yet)."""
+    """What became of an update, and the order's status after it; empty where there is no such order (yet).
+
+    Of an order that was `erased` nothing is kept but its status.
+    """
 
     outcome: Outcome
     order_id: str = ""
     status: str = ""
     parked: bool = False
+    erased: bool = False
 
 
 async def update(tx: Transaction, caller: Caller, updates: Sequence[StatusUpdate]) -> list[Result]:
@@ -78,7 +82,7 @@ async def update(tx: Transaction, caller: Caller, updates: Sequence[StatusUpdate
         mark = digest(content)
         held = found.get(order_id)
         outcome = _judge(held, told, known, mark)
-        if told.event_id not in known and outcome is not Outcome.NOT_FOUND:
+        if told.event_id not in known and outcome is not Outcome.NOT_FOUND and not _is_erased(held):
             known[told.event_id] = Known(mark, parked=held is None)
             whose = {"order_id": held.id if held else None, "erp_document": None if held else told.erp_document}
             own = {"event_id": told.event_id, "erp": erp, "received_at": now} | whose
@@ -101,13 +105,26 @@ def _judge(held: Held | None, told: StatusUpdate, known: Mapping[str, Known], ma
         return Outcome.DUPLICATE if known[told.event_id].digest == mark else Outcome.EVENT_ID_REUSED
     if held is None:
         return Outcome.PARKED if told.erp_document else Outcome.NOT_FOUND
-    return _tell(held, told)
+    return _tell_erased(held, told) if _is_erased(held) else _tell(held, told)
+
+
+def _is_erased(held: Held | None) -> bool:
+    return held is not None and held.order["erased_at"] is not None
+
+
+def _tell_erased(held: Held, told: StatusUpdate) -> Outcome:
+    """Change the status alone: what else is told may be of whoever was erased."""
+    if not (told.status and is_further(told.status, held.order["status"])):
+        return Outcome.STALE
+    return _tell(held, told._replace(reason="", invoice_number="", shipments=()))
 
 
 def _result(outcome: Outcome, held: Held | None, known: Known | None) -> Result:
     same = outcome in (Outcome.PARKED, Outcome.DUPLICATE)
     parked = same and known is not None and known.parked
-    return Result(outcome, held.id, held.order["status"], parked) if held else Result(outcome, parked=parked)
+    if held is None:
+        return Result(outcome, parked=parked)
+    return Result(outcome, held.id, held.order["status"], parked, _is_erased(held))
 
 
 def _tell(held: Held, told: StatusUpdate, *, parked_at: str = "") -> Outcome:

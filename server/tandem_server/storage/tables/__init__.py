@@ -2,6 +2,7 @@
 
 from tandem_server.storage.tables.customers import customers
 from tandem_server.storage.tables.deliveries import deliveries, order_events
+from tandem_server.storage.tables.erasures import erasures
 from tandem_server.storage.tables.erp_events import erp_events
 from tandem_server.storage.tables.exports import exports
 from tandem_server.storage.tables.idempotency import idempotency_keys
@@ -14,6 +15,7 @@ from tandem_server.storage.tables.status_updates import status_updates
 __all__ = [
     "customers",
     "deliveries",
+    "erasures",
     "erp_events",
     "exports",
     "idempotency_keys",

@@ -33,6 +33,7 @@ customers = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("erased_at", Instant),
     Index("uq_customers_external", "external_id", "source", unique=True),
     Index("ix_customers_email", "email_key", "source"),
     Index("ix_customers_erp_number", "erp_number"),

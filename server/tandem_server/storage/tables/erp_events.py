@@ -29,6 +29,7 @@ erp_events = Table(
     Index("ix_erp_events_erp", "erp", "received_at"),
     Index("ix_erp_events_outcome", "outcome", "erp", "id"),
     Index("ix_erp_events_order", "order_id", "id"),
+    Index("ix_erp_events_customer", "customer_id"),
     Index("ix_erp_events_received", "received_at", "outcome"),
     Index("ix_erp_events_age", "outcome", "received_at"),
     **TABLE_OPTIONS,

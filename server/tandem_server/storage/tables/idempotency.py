@@ -18,6 +18,8 @@ idempotency_keys = Table(
     Column("response", BYTES, nullable=False),
     Column("headers", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("customer_id", ascii_text(30)),  # whom the reply tells of; NULL is not known, empty nobody
     Index("ix_idempotency_keys_created", "created_at"),
+    Index("ix_idempotency_keys_customer", "customer_id"),
     **TABLE_OPTIONS,
 )

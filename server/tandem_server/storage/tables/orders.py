@@ -48,6 +48,7 @@ orders = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("erased_at", Instant),
     Index("uq_orders_external", "external_id", "source", unique=True),
     Index("uq_orders_document", "erp_document", "erp", unique=True),
     Index("ix_orders_customer", "customer_id", "id"),
@@ -58,7 +59,7 @@ orders = Table(
     **TABLE_OPTIONS,
 )
 
-# Never updated: a changed order gets the lines of its next revision.
+# Never updated, unless erased: a changed order gets the lines of its next revision.
 order_lines = Table(
     "order_lines",
     metadata,
