@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from dev_env import read_environment, write_environment
+from erasure_secret import kept
 from webhook_secrets import secrets_file
 
 BIN = Path(sys.executable).parent
@@ -172,7 +173,8 @@ def main() -> int:
     grpc = environment.get("TANDEM_GRPC_LISTEN", "127.0.0.1:50051")
     http = environment.get("TANDEM_HTTP_LISTEN", "127.0.0.1:8080")
     secrets = environment.get("TANDEM_WEBHOOK_SECRETS_FILE") or str(secrets_file(home))
-    stack = Stack(home, {"TANDEM_WEBHOOK_SECRETS_FILE": secrets}, grpc=grpc, http=http, logs=home)
+    settings = {"TANDEM_WEBHOOK_SECRETS_FILE": secrets, "TANDEM_SECRET": environment.get("TANDEM_SECRET") or kept(home)}
+    stack = Stack(home, settings, grpc=grpc, http=http, logs=home)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         stack.migrate()
