@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pymysql.constants import FIELD_TYPE
@@ -12,6 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tandem_server.storage.dialects.sql import SQLITE_CLOCK
 
 # What the pool calls errors are good-byes that a broken connection did not take; units of work tell what counts.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
@@ -75,6 +77,7 @@ def prepare(engine: AsyncEngine, *, writer: bool) -> None:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     _run(connection, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+    connection.create_function(SQLITE_CLOCK, 0, lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"))
 
 
 def _prepare_mysql(connection: Any, _record: Any) -> None:

@@ -50,8 +50,12 @@ def among(columns: Iterable[ColumnElement[Any]], keys: Sequence[tuple[Any, ...]]
     return Among(tuple_(*columns).in_(keys))
 
 
+SQLITE_CLOCK = "tandem_now"
+"""The function that `prepare` gives to connections."""
+
+
 class DatabaseClock(FunctionElement[datetime]):
-    """The clock of the database, as Instants are stored; SQLite's tells when the current millisecond ends."""
+    """The clock of the database, as Instants are stored; SQLite's knows no microseconds: the process tells it."""
 
     type = DateTime()
     inherit_cache = True
@@ -64,7 +68,7 @@ def _mysql_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> st
 
 @compiles(DatabaseClock, "sqlite")
 def _sqlite_clock(_element: DatabaseClock, _compiler: Any, **_options: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f999', 'now')"
+    return f"(SELECT {SQLITE_CLOCK}())"  # once a statement
 
 
 SEPARATOR = "\x1f"
