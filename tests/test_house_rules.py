@@ -91,6 +91,18 @@ def test_only_guards_and_background_loops_catch_everything() -> None:
     }
 
 
+def test_no_exception_is_its_own_cause() -> None:
+    """Whoever follows causes to their end would never come to one."""
+    offenders = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Raise) and node.exc and node.cause
+        if ast.unparse(node.exc).partition(".")[0] == ast.unparse(node.cause)
+    ]
+    assert offenders == []
+
+
 def test_nothing_is_yielded_inside_a_transaction() -> None:
     """Whoever has a transaction returns; only who has none may be a generator."""
     offenders = [

@@ -125,6 +125,17 @@ async def test_who_left_and_asks_again_waits_for_the_first_and_gets_its_reply(pa
         assert changed == await crm.customers.get(customer.id)
 
 
+async def test_what_its_caller_left_may_fail_and_the_log_says_nothing_of_it(party: Party) -> None:
+    async with party.crm() as crm:
+        customer = await crm.customers.create(a_customer())
+        left = crm.customers.update(customer.id, Customer(phone="1"), etag='"old"', idempotency_key="k")
+        with locked(party.stack, customer), pytest.raises(TimeoutError):
+            await asyncio.wait_for(left, 0.3)
+        after = await crm.customers.update(customer.id, Customer(phone="2"), etag=customer.etag)
+    assert after.phone == "2"
+    assert "never retrieved" not in (party.stack.home / "server.log").read_text()
+
+
 async def test_two_servers_on_one_database_let_one_in(
     make_database: Callable[[str], str], make_stack: Callable[..., Stack]
 ) -> None:

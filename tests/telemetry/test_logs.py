@@ -102,3 +102,11 @@ def test_what_an_exception_is_and_not_what_it_says(form: logging.Formatter) -> N
     assert "builtins.OSError 28" in told
     assert f"{Path(__file__).name}:" in told
     assert "'secret'" not in told
+
+
+@pytest.mark.parametrize("kinds", [[ValueError], [ValueError, OSError, KeyError]], ids=len)
+def test_exceptions_that_are_causes_of_each_other_are_told_once(kinds: list[type[Exception]]) -> None:
+    errors = [kind("secret") for kind in kinds]
+    for error, cause in zip(errors, errors[1:] + errors[:1], strict=True):
+        error.__cause__ = cause
+    assert logs.stack_of(errors[0]).splitlines() == [f"builtins.{kind.__name__}" for kind in reversed(kinds)]

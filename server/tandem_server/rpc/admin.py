@@ -31,7 +31,8 @@ class AdminService(AdminServiceServicer):
         try:
             created = await self.database.write(lambda tx: keys.create(tx, creator, new, self._environment))
         except TandemError as error:
-            raise error.within("key") from error
+            error.within("key")
+            raise
         set_header("cache-control", "no-store")  # RFC 6749, 5.1: nobody on the way keeps a secret
         return key_pb.CreateKeyResponse(key=key(created.row, created.text))
 

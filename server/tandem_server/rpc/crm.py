@@ -27,7 +27,8 @@ class CrmService(OrderMethods):
         try:
             row, replayed = await customers.create(tx, caller, contents.customer(request.customer))
         except TandemError as error:
-            raise error.within("customer") from error
+            error.within("customer")
+            raise
         tell_replay(replayed)
         return customer_pb.CreateCustomerResponse(customer=messages.customer(row))
 
@@ -65,7 +66,8 @@ class CrmService(OrderMethods):
         try:
             row = await customers.update(tx, caller, request.id, content, mask, request.etag)
         except TandemError as error:
-            raise error.within("customer") from error
+            error.within("customer")
+            raise
         return customer_pb.UpdateCustomerResponse(customer=messages.customer(row))
 
     async def EraseCustomer(
@@ -90,7 +92,8 @@ class CrmService(OrderMethods):
         try:
             row, outcome = await customers.upsert(tx, caller, contents.customer(request.customer))
         except TandemError as error:
-            raise error.within("customer") from error
+            error.within("customer")
+            raise
         set_header("tandem-outcome", outcome)
         return customer_pb.UpsertCustomerResponse(
             customer=messages.customer(row), outcome=customer_pb.UpsertOutcome.Value(f"UPSERT_OUTCOME_{outcome}")

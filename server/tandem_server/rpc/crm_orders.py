@@ -43,7 +43,8 @@ class OrderMethods(CrmServiceServicer):
         try:
             return _created(await self._creates.add(caller.source, new))
         except TandemError as error:
-            raise error.within("order") from error
+            error.within("order")
+            raise
 
     @writes
     async def _create_alone(
@@ -69,7 +70,8 @@ class OrderMethods(CrmServiceServicer):
         try:
             stored, outcome = await amendments.upsert(tx, caller, self._routes, new, request.etag)
         except TandemError as error:
-            raise error.within("order") from error
+            error.within("order")
+            raise
         if outcome is not amendments.Outcome.UNCHANGED:
             tx.after_commit(self.order_waits)
         set_header("tandem-outcome", outcome)
@@ -86,7 +88,8 @@ class OrderMethods(CrmServiceServicer):
         try:
             stored, outcome = await amendments.amend(tx, caller, request.id, content, mask, request.etag, _size_of)
         except TandemError as error:
-            raise error.within("order") from error
+            error.within("order")
+            raise
         if outcome is amendments.Outcome.AMENDED:
             tx.after_commit(self.order_waits)
         return change_pb.AmendOrderResponse(order=messages.order(stored, await tx.now()))
