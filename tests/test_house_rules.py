@@ -66,7 +66,8 @@ def test_the_median_function_is_very_short(member: str) -> None:
 
 
 def test_only_the_database_commits() -> None:
-    assert callers_of("commit", "rollback") == {"server/tandem_server/storage/database.py"}
+    assert callers_of("commit") == {"server/tandem_server/storage/database.py"}
+    assert callers_of("rollback") == {"server/tandem_server/storage/endings.py"}
 
 
 def test_only_settings_read_the_environment() -> None:

@@ -7,14 +7,13 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, text
+from sqlalchemy import CursorResult, Executable
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -22,6 +21,7 @@ from tandem_server.domain.erasure import OFF, Marks
 from tandem_server.instruments import CONNECTION_WAIT
 from tandem_server.storage import refusals
 from tandem_server.storage.dialects import DatabaseClock, Fault, engine_options, fault_of, prepare, watcher_options
+from tandem_server.storage.endings import discard, kill
 from tandem_server.storage.reach import Reach
 from tandem_server.storage.tracing import spanning, trace_statements
 
@@ -46,11 +46,13 @@ class Transaction:
     def __init__(self, connection: AsyncConnection, marks: Marks) -> None:
         self._connection = connection
         self.marks = marks
+        self._left: asyncio.Event | None = None
         self._now: datetime | None = None
         self._after_commit: list[Callable[[], None]] = []
 
     async def execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
         """Execute *statement*, once for each of *rows* if given. Raises DBAPIError, which the unit must not catch."""
+        self._require_caller()
         return await self._connection.execute(statement, rows)
 
     async def rows(self, statement: Executable, **values: Any) -> Sequence[Record]:
@@ -59,6 +61,7 @@ class Transaction:
         A statement that is made once, with parameters, takes a third of the time of one that is made for each call. One
         that selects CLOCK too spares a round trip: the time is known then.
         """
+        self._require_caller()
         result = await self._connection.execute(statement, values or None)
         names = tuple(result.keys())
         rows = [Record(**dict(zip(names, row, strict=True))) for row in result.all()]
@@ -72,9 +75,18 @@ class Transaction:
             if self._connection.dialect.name == "sqlite":
                 self._now = datetime.now(UTC)
             else:
+                self._require_caller()
                 read = await self._connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)")
                 self._now = read.scalar_one().replace(tzinfo=UTC)
         return self._now
+
+    def stop_after(self, left: asyncio.Event) -> None:
+        """Begin no statement once the caller has *left*, which is for what only reads: CancelledError ends the unit."""
+        self._left = left
+
+    def _require_caller(self) -> None:
+        if self._left is not None and self._left.is_set():
+            raise asyncio.CancelledError
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call *callback*, which must not fail or wait, once the transaction is committed."""
@@ -93,9 +105,10 @@ Unit = Callable[[Transaction], Awaitable[T]]
 class Database:
     """The engine, and the only place that commits.
 
-    A caller that is cancelled abandons its unit, which goes on to its end; one that still waits for a connection drops
-    it. At most *pool_size* units run at once, first come, first served; SQLite has one writer and *pool_size* readers.
-    If *traced*, statements are spans of the calls that they are for. *marks* are what erased keys are known by.
+    A caller that is cancelled abandons its unit: one that writes goes on to its end, one that reads to the end of its
+    statement, one that still waits for a connection is dropped. At most *pool_size* units run at once, first come,
+    first served; SQLite has one writer and *pool_size* readers. If *traced*, statements are spans of the calls that
+    they are for. *marks* are what erased keys are known by.
     """
 
     def __init__(
@@ -131,8 +144,18 @@ class Database:
         return str(self._writer.dialect.name)
 
     async def read(self, unit: Unit[T]) -> T:
-        """Run *unit*, which only reads; raises like `write`."""
-        return await self._queue(self._reader, self._read_slots, unit)
+        """Run *unit*, which only reads, and stops between statements if its caller leaves; raises like `write`."""
+        left = asyncio.Event()
+
+        async def wanted(tx: Transaction) -> T:
+            tx.stop_after(left)
+            return await unit(tx)
+
+        try:
+            return await self._queue(self._reader, self._read_slots, wanted)
+        except asyncio.CancelledError:
+            left.set()
+            raise
 
     async def watch(self, unit: Unit[T]) -> T:
         """Run *unit*, one reading statement, on a connection of its own: what asks all the time costs that alone."""
@@ -206,45 +229,18 @@ class Database:
                 if committing:
                     await transaction.commit()
         except TimeoutError:
-            await self._kill(connection)
+            await kill(connection, self._spare)
             raise refusals.outcome_unknown() if committing else refusals.slow() from None
         except DBAPIError as error:
-            await _discard(connection)
+            await discard(connection)
             if committing and fault_of(error) is Fault.LOST:
                 raise refusals.outcome_unknown() from error
             raise
         except BaseException:
-            await _discard(connection)
+            await discard(connection)
             raise
         await connection.close()
         self.reach.note()
         for callback in transaction._after_commit:  # noqa: SLF001 - the two are one thing in two parts
             callback()
         return result
-
-    async def _kill(self, connection: AsyncConnection) -> None:
-        """Close the socket of a unit that took too long, and end what the server still does for it."""
-        thread = None
-        if connection.sync_connection is not None and self.dialect != "sqlite":
-            with suppress(SQLAlchemyError):
-                thread = connection.sync_connection.connection.driver_connection.thread_id()  # type: ignore[union-attr]
-        with suppress(SQLAlchemyError, OSError):
-            await connection.invalidate()
-        with suppress(SQLAlchemyError, OSError):
-            await connection.close()
-        if thread is not None:
-            with suppress(SQLAlchemyError, OSError, TimeoutError):
-                async with asyncio.timeout(2), self._spare.connect() as spare:
-                    await spare.execute(text(f"KILL {int(thread)}"))
-
-
-async def _discard(connection: AsyncConnection) -> None:
-    """Roll back and give the connection back, or throw it away where that fails."""
-    try:
-        async with asyncio.timeout(2):
-            await connection.rollback()
-    except (SQLAlchemyError, OSError, TimeoutError):
-        with suppress(SQLAlchemyError, OSError):
-            await connection.invalidate()
-    with suppress(SQLAlchemyError, OSError):
-        await connection.close()
