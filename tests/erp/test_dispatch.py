@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import event
 
 from tandem_proto.errors import Unavailable
-from tandem_server.rpc.erp_deliveries import AT_ONCE, written
+from tandem_server.rpc.erp_deliveries import written
+from tandem_server.rpc.messages import AT_ONCE
 from tandem_server.usecases.acknowledgements import Acknowledgement
 from tandem_server.usecases.deliveries import Delivery, Demand
 from tandem_server.usecases.dispatch import Dispatcher, Stream
@@ -163,7 +164,7 @@ async def test_a_cut_stream_keeps_what_was_sent(desk: Desk, dispatcher: Dispatch
 
 
 async def test_what_was_being_written_for_somebody_who_left_goes_back(desk: Desk, dispatcher: Dispatcher) -> None:
-    ids = await desk.place(3 * AT_ONCE)
+    ids = await desk.place(4 * AT_ONCE)
     for pauses in (1, 2, 3):
         batch = await dispatcher.lease(desk.caller, demand(desk, len(ids)), 0)
         leaving = asyncio.create_task(written(dispatcher, desk.caller, batch))

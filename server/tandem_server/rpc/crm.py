@@ -42,18 +42,18 @@ class CrmService(OrderMethods):
             raise NotFound(f"there is no customer {request.id or request.external_id}")
         return customer_pb.GetCustomerResponse(customer=messages.customer(row))
 
-    @reads
     async def ListCustomers(
-        self, request: customer_pb.ListCustomersRequest, tx: Transaction, caller: Caller
+        self, request: customer_pb.ListCustomersRequest, _context: Context
     ) -> customer_pb.ListCustomersResponse:
-        rows, more = await stored_customers.page(
-            tx,
-            customer_filters(request, caller.principal),
-            after_id=pages.start_of(request),
-            newest_first=request.order_by.endswith(" desc"),
-            limit=pages.size_of(request),
+        """Make messages when the connection is given back, as `ListOrders`."""
+        filters = customer_filters(request, CALLER.get().principal)
+        after_id, newest_first = pages.start_of(request), request.order_by.endswith(" desc")
+        rows, more = await self.database.read(
+            lambda tx: stored_customers.page(
+                tx, filters, after_id=after_id, newest_first=newest_first, limit=pages.size_of(request)
+            )
         )
-        fitting, cut = pages.fitting([messages.customer(row) for row in rows])
+        fitting, cut = pages.fitting(await messages.each(messages.customer, rows))
         token = pages.token_after(request, fitting[-1].id) if more or cut else ""
         return customer_pb.ListCustomersResponse(customers=fitting, next_page_token=token)
 

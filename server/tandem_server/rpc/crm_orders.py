@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from tandem.crm.v1 import order_change_requests_pb2 as change_pb
 from tandem.crm.v1 import order_event_requests_pb2 as event_pb
@@ -112,22 +113,21 @@ class OrderMethods(CrmServiceServicer):
             raise NotFound(f"there is no order {request.id or request.external_id}")
         return order_pb.GetOrderResponse(order=messages.order(stored, await tx.now()))
 
-    @reads
-    async def ListOrders(
-        self, request: order_pb.ListOrdersRequest, tx: Transaction, caller: Caller
-    ) -> order_pb.ListOrdersResponse:
-        found, more = await stored_orders.page(
-            tx,
-            order_filters(request, caller.principal),
-            after_id=pages.start_of(request),
-            newest_first=request.order_by.endswith(" desc"),
-            limit=pages.size_of(request),
-        )
-        now = await tx.now()
+    async def ListOrders(self, request: order_pb.ListOrdersRequest, _context: Context) -> order_pb.ListOrdersResponse:
+        """Make messages when the connection is given back: that takes as long as to read."""
+        filters = order_filters(request, CALLER.get().principal)
+        after_id, newest_first = pages.start_of(request), request.order_by.endswith(" desc")
+
+        async def page(tx: Transaction) -> tuple[list[StoredOrder], bool, datetime]:
+            found, more = await stored_orders.page(
+                tx, filters, after_id=after_id, newest_first=newest_first, limit=pages.size_of(request)
+            )
+            return found, more, await tx.now()
+
+        found, more, now = await self.database.read(page)
         token = pages.token_after(request, found[-1].order.id) if more else ""
-        return order_pb.ListOrdersResponse(
-            orders=[messages.order(stored, now) for stored in found], next_page_token=token
-        )
+        listed = await messages.each(lambda stored: messages.order(stored, now), found)
+        return order_pb.ListOrdersResponse(orders=listed, next_page_token=token)
 
     @reads
     async def ListOrderEvents(

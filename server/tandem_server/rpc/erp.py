@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tandem.erp.v1 import customer_requests_pb2 as customer_pb
 from tandem.erp.v1 import dead_letter_pb2 as dead_pb
 from tandem.erp.v1 import status_update_pb2 as status_pb
@@ -75,15 +77,19 @@ class ErpService(DeliveryMethods):
         row, _ = await customers.link(tx, self._routes, caller, request.id, request.erp_number)
         return customer_pb.LinkCustomerResponse(customer=messages.customer(row))
 
-    @reads
     async def ListDeadOrders(
-        self, request: dead_pb.ListDeadOrdersRequest, tx: Transaction, caller: Caller
+        self, request: dead_pb.ListDeadOrdersRequest, _context: Context
     ) -> dead_pb.ListDeadOrdersResponse:
+        """Make messages when the connection is given back: that takes as long as to read."""
+        filters = _dead(request, CALLER.get())
         after_id, limit = pages.start_of(request), pages.size_of(request)
-        page = await stored_dead_letters.page(tx, _dead(request, caller), after_id=after_id, limit=limit)
-        now = await tx.now()
+
+        async def read(tx: Transaction) -> tuple[stored_dead_letters.Page, datetime]:
+            return await stored_dead_letters.page(tx, filters, after_id=after_id, limit=limit), await tx.now()
+
+        page, now = await self.database.read(read)
         return dead_pb.ListDeadOrdersResponse(
-            dead_orders=[messages.dead_order(stored, now) for stored in page.orders],
+            dead_orders=await messages.each(lambda stored: messages.dead_order(stored, now), page.orders),
             next_page_token=pages.token_after(request, page.last_id) if page.more else "",
         )
 

@@ -25,8 +25,6 @@ DEFAULT_BATCH = 50
 DEFAULT_OUTSTANDING = 100
 DEFAULT_ORDERS = 100
 DEFAULT_LEASE_SECONDS = 60
-AT_ONCE = 20
-"""Deliveries that are written without a pause, in a millisecond: meanwhile nobody else gets on."""
 
 
 class DeliveryMethods(ErpServiceServicer):
@@ -126,15 +124,11 @@ async def written(dispatcher: Dispatcher, caller: Caller, batch: Batch) -> list[
     """Return *batch* as messages. Others work meanwhile; where the caller leaves in between, all of it goes back."""
     customers = {delivery.customer.id: delivery.customer for delivery in batch}
     told = {customer_id: messages.customer(row) for customer_id, row in customers.items()}
-    made: list[delivery_pb2.Delivery] = []
     try:
-        for start in range(0, len(batch), AT_ONCE):
-            await asyncio.sleep(0)
-            made += [_delivery(each, told[each.customer.id]) for each in batch[start : start + AT_ONCE]]
+        return await messages.each(lambda delivery: _delivery(delivery, told[delivery.customer.id]), batch)
     except asyncio.CancelledError:
         dispatcher.give_back_unsent(caller, batch)
         raise
-    return made
 
 
 def _delivery(delivery: Delivery, customer: Customer) -> delivery_pb2.Delivery:
