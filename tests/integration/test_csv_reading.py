@@ -66,11 +66,20 @@ def test_empty_lines_are_no_records_and_a_broken_one_spoils_no_other(size: int) 
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\r\n"])
+@pytest.mark.parametrize("size", [1, 7, 1 << 14])
+def test_many_empty_lines_are_none_but_in_a_cell_they_stay(size: int, end: str) -> None:
+    empty = end * 50
+    data = f'{empty}a,b\n{empty}1,"{empty}2{empty}"\n{empty}{empty}3,4\n{empty}'
+    assert read(CsvReader(), data.encode(), size) == [["a", "b"], ["1", f"{empty}2{empty}"], ["3", "4"]]
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
         (b'a,b\n1,2\n3,"4\n5,6\n', "has a quote in line 3 that is not closed"),
         (b'a,b\n1,2\n3,"4' + b"\n5,6" * MAX_RECORD, "has a quote in line 3 that is not closed"),
+        (b"a,b\n" + b"\n" * 100 + b'3,"4\n5,6\n', "has a quote in line 102 that is not closed"),
         (b"a,b\n1,2\n" + b"x" * 2 * MAX_RECORD, f"has a line of more than {MAX_RECORD} characters behind line 2"),
         ("a,b\n1,é\n".encode("latin-1"), "is not UTF-8 in line 2: save it as UTF-8"),
         (b"a,b\n1,\xc3", "is not UTF-8 in line 2: save it as UTF-8"),

@@ -14,6 +14,7 @@ from tandem_server.domain.records import BLOCK, MAX_RECORD, Record, Unreadable, 
 SEPARATORS = (",", ";", "\t")
 NOT_CSV = "is not CSV: a quote in it is neither at the end of its cell nor doubled, or a carriage return stands alone"
 QUOTED = re.compile('"[^"]*"')
+EMPTY_LINES = re.compile(r"\n(?=\r?\n)(\n{16,}+|(?:\r?\n){16,}+)")
 
 
 class CsvReader:
@@ -59,12 +60,24 @@ class CsvReader:
         return text
 
     def _read(self, *, final: bool) -> Iterator[Record]:
-        *lines, rest = "".join(self._pieces).split("\n")
-        if max(map(len, [*lines, rest])) > MAX_RECORD:
+        text = "".join(self._pieces)
+        end = len(text) if final else text.rfind("\n") + 1
+        self._pieces, self._waiting = [text[end:]], len(text) - end
+        if len(text) > MAX_RECORD and max(map(len, text.split("\n"))) > MAX_RECORD:
             raise UnreadableFileError(f"has a line of more than {MAX_RECORD} characters behind line {self._done}")
+        start = 0
+        for empty in EMPTY_LINES.finditer(text, 0, end):
+            yield from self._take(text[start : empty.start(1)], final=False)
+            start = empty.start(1)
+            if not self._lines:  # they are in no cell: a gigabyte of them takes seconds, not minutes
+                start = empty.end()
+                self._done += empty[1].count("\n")
+        yield from self._take(text[start:end], final=final)
+
+    def _take(self, text: str, *, final: bool) -> Iterator[Record]:
+        *lines, rest = text.split("\n")
         self._lines += [f"{line}\n" for line in lines]
-        self._pieces, self._waiting = [rest], len(rest)
-        if final and rest:
+        if rest:
             self._lines.append(rest)
         if not self.separator:
             first = next((line for line in self._lines if not line.isspace()), "")

@@ -17,12 +17,16 @@ from tandem_server.domain.csv_reading import CsvReader
 from tandem_server.domain.customers import BLANK
 from tandem_server.domain.imports import Row
 from tandem_server.domain.ndjson_reading import NdjsonReader
-from tandem_server.domain.records import Record, Unreadable
+from tandem_server.domain.records import Record, Unreadable, blocks
 from tandem_server.rpc.import_columns import Columns, nested
 from tandem_server.rpc.import_rows import UnreadableRowError, rows_of
 
 AS_JSON = ["json"]
 """The header of rows that came as JSON: one column."""
+
+
+MESSAGES_AT_ONCE = 10
+"""A few may fill a whole request."""
 
 
 class Format(Protocol):
@@ -40,8 +44,8 @@ class Format(Protocol):
     def separator(self) -> str:
         """What stands between cells."""
 
-    def feed(self, request: ImportCustomersRequest) -> Iterator[Any]:
-        """Yield the records that are whole with *request*."""
+    def feed(self, request: ImportCustomersRequest) -> Iterator[Iterator[Any]]:
+        """Yield the records that are whole with *request*: at a time some that take milliseconds to read."""
 
     def end(self) -> Iterator[Any]:
         """Yield what is left at the end of the upload."""
@@ -72,9 +76,9 @@ class CsvFile:
         """What stands between its cells."""
         return self._reader.separator
 
-    def feed(self, request: ImportCustomersRequest) -> Iterator[Record]:
-        """Yield the records behind the header; raises InvalidArgument where that does not fit."""
-        yield from self._behind_header(self._reader.feed(request.data))
+    def feed(self, request: ImportCustomersRequest) -> Iterator[Iterator[Record]]:
+        """Yield the records behind the header; these raise InvalidArgument where that does not fit."""
+        return (self._behind_header(self._reader.feed(block)) for block in blocks(request.data))
 
     def end(self) -> Iterator[Record]:
         """Yield the last record, if no line end followed it."""
@@ -111,9 +115,9 @@ class NdjsonFile:
     def __init__(self) -> None:
         self._reader = NdjsonReader()
 
-    def feed(self, request: ImportCustomersRequest) -> Iterator[Record]:
+    def feed(self, request: ImportCustomersRequest) -> Iterator[Iterator[Record]]:
         """Yield the lines."""
-        return self._reader.feed(request.data)
+        return map(self._reader.feed, blocks(request.data))
 
     def end(self) -> Iterator[Record]:
         """Yield the last line, if no line end followed it."""
@@ -137,9 +141,10 @@ class TypedRows:
 
     field, separator, header = "customers", ",", AS_JSON
 
-    def feed(self, request: ImportCustomersRequest) -> Iterator[Customer]:
+    def feed(self, request: ImportCustomersRequest) -> Iterator[Iterator[Customer]]:
         """Yield the customers."""
-        return iter(request.customers)
+        every = request.customers
+        return (iter(every[start : start + MESSAGES_AT_ONCE]) for start in range(0, len(every), MESSAGES_AT_ONCE))
 
     def end(self) -> Iterator[Customer]:
         """Yield nothing: messages are whole."""

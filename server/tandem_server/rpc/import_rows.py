@@ -8,10 +8,14 @@ from typing import NamedTuple, TypeVar
 from tandem.crm.v1.customer_pb2 import Customer
 from tandem.integration.v1.import_requests_pb2 import ImportCustomersRequest
 from tandem_proto.errors import FieldViolation, Findings, InvalidArgument
+from tandem_proto.lists import most_items, too_many
 from tandem_server.domain.customers import BLANK
 from tandem_server.domain.imports import Row
 from tandem_server.rpc import contents
 from tandem_server.rpc.rules import broken_items
+
+ATTRIBUTES = Customer.DESCRIPTOR.fields_by_name["attributes"]
+MOST_ATTRIBUTES = most_items(ATTRIBUTES)
 
 T = TypeVar("T")
 
@@ -45,12 +49,20 @@ def _draft(record: T, customer: Customer, read: Read[T]) -> _Draft:
     names: Collection[str] = ()
     try:
         names = read(record, customer, findings)
+        _check_count(customer, findings)
         findings.check()
     except UnreadableRowError as error:
         return _Draft((), (FieldViolation("", str(error)),), readable=False)
     except InvalidArgument as error:
         return _Draft(names, error.fields or (FieldViolation("", str(error)),))
     return _Draft(names)
+
+
+def _check_count(customer: Customer, findings: Findings) -> None:
+    """Note where there are too many attributes, and judge none of them: that takes seconds for some thousands."""
+    if len(customer.attributes) > MOST_ATTRIBUTES:
+        findings.add(ATTRIBUTES.name, too_many(ATTRIBUTES))
+        customer.attributes.clear()
 
 
 def _row(draft: _Draft, customer: Customer, wrong: Sequence[FieldViolation]) -> Row:

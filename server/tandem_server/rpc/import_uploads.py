@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -21,8 +22,11 @@ from tandem_server.rpc.import_formats import Format, format_of
 from tandem_server.rpc.validation import validate
 from tandem_server.usecases.identifiers import new_import_id
 
-ROWS_AT_ONCE = 50
-"""Rows that are made in one go: a few milliseconds' work, for which all else waits."""
+ROWS_AT_ONCE = 20
+"""Rows that are made in one go, for which all else waits: a millisecond's work where most are right."""
+
+LONG = 0.003
+"""Seconds after which the next row is made alone."""
 
 IDLE_SECONDS = 60.0
 """How long the next message may take."""
@@ -84,6 +88,7 @@ class Upload:
                     forming.add(record)
                     if forming.full:
                         yield forming.chunk(last=False)
+                        await asyncio.sleep(0)  # who takes it may not wait for anything
                         forming = _Forming(self._format, first=self.received + 1)
             yield forming.chunk(last=True)
 
@@ -135,7 +140,9 @@ async def _batches(how: Format, requests: Requests, first: ImportCustomersReques
         if request.data and not begun:
             check_start(request.data)
             begun = True
-        yield how.feed(request)
+        for records in how.feed(request):
+            yield records
+            await asyncio.sleep(0)  # others have their turn
         request = await _next(requests)
         if request is not None:
             _check_rows(request)
@@ -146,8 +153,11 @@ async def _batches(how: Format, requests: Requests, first: ImportCustomersReques
 async def _rows(how: Format, records: Sequence[Any]) -> list[Row]:
     """Return the rows that *records* are; others have their turn meanwhile, as the writing of the chunk before has."""
     rows: list[Row] = []
-    for start in range(0, len(records), ROWS_AT_ONCE):
-        rows += how.rows(records[start : start + ROWS_AT_ONCE])
+    step = ROWS_AT_ONCE
+    while len(rows) < len(records):
+        began = time.perf_counter()
+        rows += how.rows(records[len(rows) : len(rows) + step])
+        step = min(2 * step, ROWS_AT_ONCE) if time.perf_counter() - began < LONG else 1
         await asyncio.sleep(0)
     return rows
 
