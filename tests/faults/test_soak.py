@@ -13,7 +13,7 @@ KINDS = ("kill", "kill database", "reset", "cut", "kill connections")
 """What is over soon: the long soak has the others too."""
 
 
-async def test_a_short_soak_finds_every_promise_kept(mysql: OwnMysql, tmp_path: Path) -> None:
+async def test_promises_1_3_and_21_are_kept_in_a_short_soak_of_two_servers(mysql: OwnMysql, tmp_path: Path) -> None:
     plan = Plan(secrets.randbits(32), SECONDS, PAUSE, KINDS)
     result = await soak(mysql, tmp_path, plan, print)
     print(result.counts)  # noqa: T201 - whoever sees a failure needs it

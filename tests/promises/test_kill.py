@@ -9,7 +9,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from conftest import change_database, new_party
 from stack import Stack
 
@@ -20,11 +19,10 @@ KILLS = 10
 HURRY = "UPDATE deliveries SET available_at = lease_expires_at WHERE lease_token IS NOT NULL"
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="session")
 async def test_promise_1_what_was_said_to_be_done_survives_kill_9(
     database: str, make_database: Callable[[str], str], make_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
-    """The server is killed ten times in the middle of 1,000 creates and of a pull; on MySQL the soak does that."""
+    """The server is killed ten times in the middle of 1,000 creates and of a pull."""
     seed = secrets.randbits(32)
     print(f"seed {seed}")  # noqa: T201 - whoever sees a failure needs it
     random.seed(seed)
