@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tandem_server.storage.dialects.aiomysql_rows import read_rows_quickly
 from tandem_server.storage.dialects.sql import SQLITE_CLOCK
 
 # What the pool calls errors are good-byes that a broken connection did not take; units of work tell what counts.
@@ -39,9 +40,10 @@ def engine_options(url: URL, pool_size: int) -> dict[str, Any]:
 
 
 def _decoding(url: URL) -> dict[str, Any]:
-    """Return what makes the driver read instants by the standard library: PyMySQL's own way is 20 times slower."""
+    """Make aiomysql read rows quickly, and instants by the standard library: PyMySQL's own way is 20 times slower."""
     if url.get_driver_name() != "aiomysql":
         return {}
+    read_rows_quickly()
     return {"conv": decoders | {FIELD_TYPE.DATETIME: datetime.fromisoformat}}
 
 
