@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -41,11 +42,14 @@ async def whole(requests: AsyncIterator[Req], context: Context) -> AsyncIterator
     """Yield *requests* to their end, which is one only if the caller ended them: a cancel raises CancelledError.
 
     grpc.aio ends the iteration over the requests of a call that is cancelled, too, and tells of the cancel a moment
-    later: by the time that the next operation of the call completes.
+    later: by the time that the next operation of the call completes, or by its failure.
     """
     async for request in requests:
         yield request
-    await context.send_initial_metadata(())
+    try:
+        await context.send_initial_metadata(())
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
 
 
 class HasDatabase(Protocol):
