@@ -137,7 +137,7 @@ class ImportRun:
 
     async def _settled(self) -> None:
         if self._writing is not None:
-            await self._writing
+            await asyncio.shield(self._writing)  # whoever waits may be cancelled: the rows are committed all the same
 
 
 async def rows_are_known(tx: Transaction, row: Any) -> bool:
