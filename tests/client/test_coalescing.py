@@ -1,6 +1,7 @@
 """Small calls that travel together."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 
 import pytest
@@ -80,6 +81,19 @@ async def test_a_caller_that_leaves_takes_nothing_back() -> None:
     leaving.cancel()
     assert await double(2) == 4
     assert doubling.calls == [[1, 2]]
+
+
+async def test_a_call_that_fails_when_all_have_left_is_no_news() -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    double = Coalesced(Doubling())
+    leaving = asyncio.create_task(double(1001))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await double.close()
+    del leaving, double
+    gc.collect()
+    assert told == []
 
 
 async def test_closing_waits_for_what_is_under_way() -> None:

@@ -58,9 +58,13 @@ class Coalesced(Generic[Item, Result]):
             items: list[Item] = []
             task = asyncio.create_task(self._send(items))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
             self._open = _Batch(items, task)
         return self._open
+
+    def _ended(self, task: asyncio.Task[Sequence[Result | InvalidArgument]]) -> None:
+        self._tasks.discard(task)
+        task.cancelled() or task.exception()  # whoever still waits is told; of the others asyncio would complain
 
     async def _send(self, items: list[Item]) -> Sequence[Result | InvalidArgument]:
         async with self._turn:
