@@ -166,6 +166,17 @@ async def test_its_index_answers(filled: Database, index: str, request: pytest.F
 
 
 @pytest.mark.parametrize("filled", ["full"], indirect=True)
+async def test_events_are_listed_by_outcome_from_an_index_that_begins_with_it(filled: Database) -> None:
+    refused = EventFilters(outcomes=["REFUSED"])
+    (first, *_) = await statements(
+        filled, lambda tx: erp_events.page(tx, refused, after_id="", newest_first=False, limit=50)
+    )
+    steps = await plan(filled, *first)
+    assert {step["key"] for step in steps} <= {"ix_erp_events_outcome", "ix_erp_events_age"}, steps
+    assert all(step["type"] not in ("ALL", "index") for step in steps), steps
+
+
+@pytest.mark.parametrize("filled", ["full"], indirect=True)
 @pytest.mark.parametrize("rule", forgetting.RULES, ids=lambda rule: rule.name)
 async def test_what_is_old_is_deleted_by_its_keys(filled: Database, rule: forgetting.Rule) -> None:
     await store(filled, [aged(rule.name, f"old {n}", NOW - timedelta(days=200)) for n in range(5)])
