@@ -2,7 +2,7 @@
 
 Servers, gateways and the load are processes of their own, on fresh databases of a throw-away MySQL. `core` measures the
 main path of an order, `integration` imports and exports, `housekeeping` what would grow for ever, `telemetry` what it
-costs to be watched, `storm` what cancelled calls do to others. A table for people, JSON for pipes; progress goes to
+costs to be watched, `storm` what rude callers do to others. A table for people, JSON for pipes; progress goes to
 standard error. The exit status is 1 if a figure could not be taken; a target that is missed is told, no more.
 """
 
@@ -23,6 +23,7 @@ from benchmarks.apart import WorkFailedError
 from benchmarks.backlog import backlog
 from benchmarks.creates import creates
 from benchmarks.databases import told
+from benchmarks.greedy import greedy
 from benchmarks.growth import growth
 from benchmarks.idle_streams import idle_streams
 from benchmarks.intake import intake
@@ -55,7 +56,7 @@ CORE: Figures = {
 INTEGRATION: Figures = {"imports": intake, "exports": outlet, "very-many": very_many}
 HOUSEKEEPING: Figures = {"old-rows": old_rows, "reconnects": reconnects}
 TELEMETRY: Figures = {"telemetry": observed}
-STORM: Figures = {"storm": storm}
+STORM: Figures = {"storm": storm, "greedy": greedy}
 
 
 def main() -> int:
@@ -99,7 +100,7 @@ def _arguments() -> argparse.Namespace:
     housekeeping.add_argument("--reconnects", type=int, default=100_000, help="of streams (default: 100,000)")
     telemetry = kinds.add_parser("telemetry", help="what it costs to be watched")
     telemetry.add_argument("--seconds", type=float, default=3, help="how long a load is watched (default: 3)")
-    cancelled = kinds.add_parser("storm", help="a storm of cancelled calls")
+    cancelled = kinds.add_parser("storm", help="rude callers: they cancel, or ask too often")
     for kind in (core, integration):
         kind.add_argument("--orders", type=int, default=1_000_000, help="how many are very many (default: a million)")
     rounds_of = {

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from dev_env import keys_of
 from stack import Stack
@@ -84,8 +85,14 @@ class Site:
 
 
 @contextmanager
-def site(options: Options, *, servers: int = 1, drivers: Sequence[str] = ()) -> Iterator[Site]:
-    """Start *servers* servers, or one for each of *drivers*, with a gateway each on a fresh database.
+def site(
+    options: Options,
+    *,
+    servers: int = 1,
+    drivers: Sequence[str] = (),
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Site]:
+    """Start *servers* servers, or one for each of *drivers*, with a gateway each and *settings* on a fresh database.
 
     They stop at the end, and the database goes.
     """
@@ -93,7 +100,7 @@ def site(options: Options, *, servers: int = 1, drivers: Sequence[str] = ()) -> 
         folder = Path(context.enter_context(tempfile.TemporaryDirectory(prefix="tandem-bench-")))
         database = context.enter_context(fresh(options.database, folder))
         databases = [database.driven_by(driver) for driver in drivers] or [database] * servers
-        yield Site(database, [start(context, folder / str(n), each, {}) for n, each in enumerate(databases)])
+        yield Site(database, [start(context, folder / str(n), each, settings) for n, each in enumerate(databases)])
 
 
 async def make_templates(place: Place) -> tuple[str, str]:
