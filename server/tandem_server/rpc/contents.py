@@ -15,6 +15,7 @@ CUSTOMER_TYPES = {0: "", 1: "COMPANY", 2: "PERSON"}
 CUSTOMER_TEXTS = (
     *("external_id", "name", "email", "phone", "tax_id", "currency", "payment_terms", "note", "inactive"),
 )
+ADDRESS_TEXTS = tuple(field.name for field in address_pb2.Address.DESCRIPTOR.fields)
 ORDER_TEXTS = (
     *("external_id", "number", "customer_id", "customer_external_id", "customer_reference", "currency"),
     *("requested_delivery_date", "shipping_method", "prices_include_tax", "payment_terms", "payment_reference", "note"),
@@ -38,7 +39,7 @@ def customer(message: customer_pb2.Customer) -> dict[str, Any]:
     """Return what the caller says of a customer."""
     return {name: getattr(message, name) for name in CUSTOMER_TEXTS} | {
         "type": CUSTOMER_TYPES[message.type],
-        "attributes": dict(message.attributes),
+        "attributes": dict(message.attributes) if message.attributes else {},
         "billing_address": _address(message, "billing_address"),
         "shipping_address": _address(message, "shipping_address"),
     }
@@ -70,5 +71,5 @@ def _line(message: order_line_pb2.OrderLine) -> dict[str, Any]:
 def _address(message: Any, field: str) -> dict[str, str] | None:
     if not message.HasField(field):
         return None
-    value: address_pb2.Address = getattr(message, field)
-    return {descriptor.name: text for descriptor, text in value.ListFields()}
+    address: address_pb2.Address = getattr(message, field)
+    return {name: text for name in ADDRESS_TEXTS if (text := getattr(address, name))}

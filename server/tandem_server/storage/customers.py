@@ -101,7 +101,8 @@ async def page(
 async def add(tx: Transaction, rows: list[dict[str, Any]]) -> None:
     """Insert customers; a taken key raises DBAPIError, and the unit runs again."""
     for some in _slices(rows):
-        await tx.execute(_insert([row | {"email_key": email_key(row["email"])} for row in some]))
+        columns = {name: [row[name] for row in some] for name in some[0]}
+        await tx.execute(_insert(columns | {"email_key": list(map(email_key, columns["email"]))}))
 
 
 async def change(tx: Transaction, changes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -129,19 +130,19 @@ async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
     await tx.execute(update(customers).where(*changed).values(values))
 
 
-def _insert(rows: Sequence[Mapping[str, Any]]) -> Insert:
-    """Return what stores *rows*: what is the same in all of them, as much is, goes to the database once."""
-    same = {name: value for name, value in rows[0].items() if name != "id" and all(r[name] == value for r in rows)}
-    told = given(customers, [name for name in rows[0] if name not in same], rows)
-    values = (literal(value, customers.c[name].type) for name, value in same.items())
-    return insert(customers).from_select([*told.c.keys(), *same], select(*told.c, *values))
+def _insert(columns: Mapping[str, Sequence[Any]]) -> Insert:
+    """Return what stores *columns*: those that are the same in all rows, as many are, go to the database once."""
+    told = {name: values for name, values in columns.items() if name == "id" or values.count(values[0]) < len(values)}
+    same = {name: literal(columns[name][0], customers.c[name].type) for name in columns if name not in told}
+    rows = given(customers, told)
+    return insert(customers).from_select([*told, *same], select(*rows.c, *same.values()))
 
 
 async def _update(tx: Transaction, rows: Sequence[Mapping[str, Any]], further: Mapping[str, Any]) -> None:
     """Set what *rows* say of the customers with their ids, and *further* columns, in one statement a set of columns."""
     for names, alike in groupby(sorted(rows, key=tuple), key=tuple):
         for some in _slices(list(alike)):
-            told = given(customers, names, some)
+            told = given(customers, {name: [row[name] for row in some] for name in names})
             values = {name: told.c[name] for name in names if name != "id"}
             await tx.execute(update(customers).where(customers.c.id == told.c.id).values(**values, **further))
 

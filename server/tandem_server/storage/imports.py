@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Table, case, insert, or_, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, case, insert, or_, select, update
 
 from tandem_server.domain.imports import CHUNK_ROWS, LETTERS, OUTCOMES
-from tandem_server.storage.database import Transaction
+from tandem_server.storage.database import CLOCK, Transaction
 from tandem_server.storage.tables import import_chunks, import_faults, imports
+
+HELD = (
+    select(imports.c.id, CLOCK)
+    .where(
+        imports.c.id == bindparam("id"),
+        imports.c.source == bindparam("source"),
+        imports.c.runner == bindparam("runner"),
+        imports.c.next_row == bindparam("next_row"),
+        imports.c.state == "RUNNING",
+    )
+    .with_for_update()
+)
 
 
 class Key(NamedTuple):
@@ -45,9 +57,15 @@ async def change(tx: Transaction, key: Key, values: Mapping[str, Any], **where: 
     return (await tx.execute(statement.values(**values, updated_at=await tx.now()))).rowcount == 1
 
 
-async def count(tx: Transaction, key: Key, numbers: Mapping[str, int]) -> None:
-    """Add the *numbers* of rows that ended in each outcome."""
-    await change(tx, key, {name.lower(): imports.c[name.lower()] + number for name, number in numbers.items()})
+async def hold(tx: Transaction, key: Key, runner: str, next_row: int) -> bool:
+    """Lock an import if *runner* still sends it and *next_row* is still its next; return whether that is so."""
+    return bool(await tx.rows(HELD, id=key.id, source=key.source, runner=runner, next_row=next_row))
+
+
+async def advance(tx: Transaction, key: Key, reached: Mapping[str, Any], numbers: Mapping[str, int]) -> None:
+    """Note how far an import has come, and add the *numbers* of rows that ended in each outcome."""
+    added = {name.lower(): imports.c[name.lower()] + number for name, number in numbers.items()}
+    await change(tx, key, {**reached, **added})
 
 
 async def finish(tx: Transaction, key: Key, *, aborted: bool) -> None:

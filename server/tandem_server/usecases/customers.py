@@ -172,7 +172,7 @@ def _row(caller: Caller, change: Change, now: datetime) -> dict[str, Any]:
         **change.content,
         "id": change.id,
         "source": caller.source,
-        "created_digest": digest(change.content),
+        "created_digest": "" if change.marks else digest(change.content),  # an import is no create that is repeated
         "erp_number": "",
         "import_id": None,
         "import_row": None,

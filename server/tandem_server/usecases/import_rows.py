@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tandem_proto.errors import FieldViolation, InvalidArgument
@@ -49,10 +49,17 @@ ERASED = Verdict(None, (FieldViolation("", "is of a customer who was erased"),),
 """Of such a row no cell is kept."""
 
 
-async def store(tx: Transaction, caller: Caller, options: Options, given: Sequence[Given]) -> bool:
-    """Store rows and what became of each; return whether none was stored since some are wrong and all were to be."""
+class Stored(NamedTuple):
+    """How many rows ended in each outcome, and whether none was stored since some are wrong and all were to be."""
+
+    numbers: Mapping[str, int]
+    aborted: bool
+
+
+async def store(tx: Transaction, caller: Caller, options: Options, given: Sequence[Given]) -> Stored:
+    """Store rows and what became of each."""
     if not given:
-        return False
+        return Stored({}, aborted=False)
     key = Key(caller.source, options.id)
     verdicts = await _judge(tx, key, given)
     changes = [verdict.change for verdict in verdicts if verdict.change]
@@ -62,9 +69,8 @@ async def store(tx: Transaction, caller: Caller, options: Options, given: Sequen
     outcomes = ["NOT_REACHED" if aborted and verdict.change else verdict.outcome for verdict in verdicts]
     await imports.add_outcomes(tx, key, given[0].first, outcomes)
     await imports.add_faults(tx, key, list(_faults(given, verdicts)))
-    await imports.count(tx, key, Counter(outcomes))
     tx.after_commit(lambda: IMPORT_ROWS.add(outcomes))
-    return aborted
+    return Stored(Counter(outcomes), aborted)
 
 
 async def _judge(tx: Transaction, key: Key, given: Sequence[Given]) -> list[Verdict]:
@@ -118,7 +124,7 @@ def _verdict(key: Key, number: int, told: _Told, matching: Matching, erased: set
         return ERASED
     content = {**row.content, "external_id": match.external_id}
     change = change_of(match.customer, content, {"import_id": key.id, "import_row": number})
-    return Verdict(change) if hits.isdisjoint(change.keys(key.source)) else ERASED
+    return ERASED if hits and not hits.isdisjoint(change.keys(key.source)) else Verdict(change)
 
 
 def _faults(given: Sequence[Given], verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:

@@ -120,15 +120,15 @@ class ImportRun:
     async def _store(self, chunk: Chunk) -> None:
         """Write what is held once the rows before are written, and do not wait for that."""
         given, self._held = self._held, []
-        before = {"runner": self._runner, "next_row": self._next_row, "state": "RUNNING"}
-        reached = {"next_row": chunk.after, "chain": self._chain}
+        first, reached = self._next_row, {"next_row": chunk.after, "chain": self._chain}
 
         async def unit(tx: Transaction) -> None:
-            if not await imports.change(tx, self._key, reached, **before):
+            if not await imports.hold(tx, self._key, self._runner, first):
                 raise Aborted("somebody else began to send this import", reason="IMPORT_TAKEN_OVER")
-            aborted = await store(tx, self._caller, self._options, given)
+            stored = await store(tx, self._caller, self._options, given)
+            await imports.advance(tx, self._key, reached, stored.numbers)
             if chunk.last:
-                await imports.finish(tx, self._key, aborted=aborted)
+                await imports.finish(tx, self._key, aborted=stored.aborted)
 
         await self._settled()
         self._writing = asyncio.create_task(self._database.write(unit))
