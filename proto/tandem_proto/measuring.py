@@ -21,13 +21,22 @@ def seconds(name: str, description: str) -> Histogram:
     return METER.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=BOUNDS)
 
 
-def observed(name: str, unit: str, description: str, read: Callable[[], Iterable[tuple[float, Labels]]]) -> None:
-    """Measure what *read* returns, with its labels, whenever somebody asks; it is called in any thread."""
+Read = Callable[[], Iterable[tuple[float, Labels]]]
+"""Returns values with their labels; it is called whenever somebody asks, in any thread."""
 
-    def observe(_: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(value, labels) for value, labels in read()]
 
-    METER.create_observable_gauge(name, [observe], unit, description)
+def observed(name: str, unit: str, description: str, read: Read) -> None:
+    """Measure what *read* returns."""
+    METER.create_observable_gauge(name, [_observing(read)], unit, description)
+
+
+def counted(name: str, unit: str, description: str, read: Read) -> None:
+    """Count as *read* does: what happens too often to be told each time."""
+    METER.create_observable_counter(name, [_observing(read)], unit, description)
+
+
+def _observing(read: Read) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    return lambda _: [Observation(value, labels) for value, labels in read()]
 
 
 class Tally:
