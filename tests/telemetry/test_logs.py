@@ -69,7 +69,11 @@ async def test_a_path_that_is_no_route_is_one_line_too(party: Party, http: aioht
     assert (line["level"], line["status"], "route" in line) == ("INFO", 404, False)
 
 
-async def test_every_line_is_json(party: Party) -> None:
+async def test_every_line_is_json(party: Party, http: aiohttp.ClientSession) -> None:
+    request_id = secrets.token_hex(4)
+    async with http.get("/v1/orders", headers={"x-request-id": request_id}) as reply:
+        assert reply.status == 200
+    await lines_about(party.stack, "server", request_id)
     assert {"serving", "call"} <= {line["message"].split()[0] for line in lines(party.stack, "server")}
     assert all({"time", "level", "logger"} <= set(line) for line in lines(party.stack, "gateway"))
 
