@@ -64,7 +64,7 @@ def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iter
     if protocol := settings.otlp("traces"):
         exporter = import_module(f"{EXPORTERS[protocol]}.trace_exporter").OTLPSpanExporter()
         patience = Patience()
-        tracers = Tracers(resource, BoundedProcessor(exporter, settings.span_queue, settings.span_batch, patience))
+        tracers = Tracers(resource, BoundedProcessor(exporter, settings.span_queue, patience))
         trace.set_tracer_provider(tracers)
         ends.append((tracers.shutdown, patience))
     patience = Patience()
@@ -143,13 +143,13 @@ class Patience:
 
 
 class BoundedProcessor(BatchSpanProcessor):
-    """Hands spans over in batches of *batch*, and counts those that are lost: more than *most* never wait."""
+    """Hands spans over in batches, and counts those that are lost: more than *most* never wait."""
 
-    def __init__(self, exporter: SpanExporter, most: int, batch: int, patience: Patience) -> None:
+    def __init__(self, exporter: SpanExporter, most: int, patience: Patience) -> None:
         self._handed_over = _Counting(exporter, patience)
         self._most = most
         self._taken = 0
-        super().__init__(self._handed_over, max_queue_size=most, max_export_batch_size=min(batch, most))
+        super().__init__(self._handed_over, max_queue_size=most)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue *span*, or drop it if the queue is full."""

@@ -52,9 +52,6 @@ class TelemetrySettings(BaseSettings):
     span_queue: int = Field(
         default=2048, gt=0, validation_alias="OTEL_BSP_MAX_QUEUE_SIZE", description="spans that wait to be sent at most"
     )
-    span_batch: int = Field(
-        default=128, gt=0, validation_alias="OTEL_BSP_MAX_EXPORT_BATCH_SIZE", description="spans that are sent together"
-    )
     sdk_disabled: bool = Field(
         default=False, validation_alias="OTEL_SDK_DISABLED", description="true: neither traces nor metrics"
     )
