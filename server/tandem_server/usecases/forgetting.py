@@ -28,7 +28,7 @@ LONG_SECONDS = 0.025
 MOST_BATCHES = 2000
 """Transactions of one rule and round; what is left is for the next round."""
 
-PAUSES = 2
+PAUSES = 5
 """The next transaction waits so many times as long as the last one took: most of the time is the others'."""
 
 
