@@ -44,6 +44,17 @@ async def test_a_row_changes_what_it_names(http: aiohttp.ClientSession) -> None:
     assert (last["note"], last["billing_address"]["city"], last["billing_address"]["country"]) == ("", "Rome", "")
 
 
+async def test_a_create_of_what_was_imported_is_no_repetition_of_an_import(http: aiohttp.ClientSession) -> None:
+    await post(http, b"external_id,name\n1,A\n")
+    imported = await customer(http, "1")
+    async with http.post("/v1/customers", json={"external_id": "1", "name": "A"}) as reply:
+        assert (reply.status, await reply.json()) == (200, imported)
+    await post(http, b"external_id,name\n1,B\n")
+    async with http.post("/v1/customers", json={"external_id": "1", "name": "A"}) as reply:
+        refused = await reply.json()
+        assert (reply.status, [wrong["field"] for wrong in refused["errors"]]) == (409, ["name"])
+
+
 async def test_without_an_external_id_the_address_says_who_is_meant(http: aiohttp.ClientSession) -> None:
     file = "external_id,name,email\n1,One,One@example.com\n2,Two,two@example.com\n3,Three,two@example.com\n"
     await post(http, file.encode())
