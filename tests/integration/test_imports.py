@@ -48,7 +48,7 @@ async def test_a_create_of_what_was_imported_is_no_repetition_of_an_import(http:
     await post(http, b"external_id,name\n1,A\n")
     imported = await customer(http, "1")
     async with http.post("/v1/customers", json={"external_id": "1", "name": "A"}) as reply:
-        assert (reply.status, await reply.json()) == (200, imported)
+        assert (reply.status, await reply.json()) == (201, imported)
     await post(http, b"external_id,name\n1,B\n")
     async with http.post("/v1/customers", json={"external_id": "1", "name": "A"}) as reply:
         refused = await reply.json()
