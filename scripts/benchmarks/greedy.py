@@ -17,7 +17,7 @@ from benchmarks.places import Place, asking
 from benchmarks.results import Line, Reading, Readings, Target
 from benchmarks.sites import Options, say, site
 
-ALLOWED, ASKED, RATE = 20, 40, 40
+ALLOWED, ASKED, RATE = 20, 40, 15
 """Requests a second: what a key may make, what one makes, and what the other one makes.
 
 What it may make is little, since its load counts, too: lists at 100 a second alone keep a server of one core busy.
