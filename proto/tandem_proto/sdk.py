@@ -180,27 +180,20 @@ class _Counting(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send *spans*; where the last ones did not arrive a few of them first, for to encode many holds up calls."""
-        first = spans[:FEW] if self._patience.failed else spans
-        rest = spans[len(first) :]
+        few, taken = FEW if self._patience.failed else len(spans), 0
         try:
-            result = self._send(first)
-            if rest and result is SpanExportResult.SUCCESS:
-                return self._send(rest)
-            LOST["export_failed"] += len(rest)
-            return result
+            for part in filter(None, (spans[:few], spans[few:])):
+                with self._patience.sending():
+                    result = self._exporter.export(part)
+                if result is not SpanExportResult.SUCCESS:
+                    return result
+                taken += len(part)
+            return SpanExportResult.SUCCESS
         finally:
             self.spans += len(spans)
-
-    def _send(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = SpanExportResult.FAILURE
-        try:
-            with self._patience.sending():
-                result = self._exporter.export(spans)
-        finally:
-            if result is not SpanExportResult.SUCCESS:
+            if taken < len(spans):
                 self._patience.fail()
-                LOST["export_failed"] += len(spans)
-        return result
+                LOST["export_failed"] += len(spans) - taken
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
