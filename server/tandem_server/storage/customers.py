@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from operator import eq, gt, lt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Insert, bindparam, case, insert, literal, select, update
+from sqlalchemy import Column, ColumnElement, Insert, Update, bindparam, case, insert, select, update
 
 from tandem_server.domain.customers import email_key
 from tandem_server.storage.database import CLOCK, Transaction
-from tandem_server.storage.dialects import by_index, given
+from tandem_server.storage.dialects import by_index, given, giving
 from tandem_server.storage.tables import customers
 
 DML_ROWS = 500
@@ -102,22 +103,21 @@ async def add(tx: Transaction, rows: list[dict[str, Any]]) -> None:
     """Insert customers; a taken key raises DBAPIError, and the unit runs again."""
     for some in _slices(rows):
         columns = {name: [row[name] for row in some] for name in some[0]}
-        await tx.execute(_insert(columns | {"email_key": list(map(email_key, columns["email"]))}))
+        await _insert(tx, columns | {"email_key": list(map(email_key, columns["email"]))})
 
 
 async def change(tx: Transaction, changes: Mapping[str, Mapping[str, Any]]) -> None:
     """Change values of customers, by id; count their versions and set `updated_at`."""
-    counted = {"version": customers.c.version + 1, "updated_at": await tx.now()}
     rows = [
         {"id": each, **values, **({"email_key": email_key(values["email"])} if "email" in values else {})}
         for each, values in changes.items()
     ]
-    await _update(tx, rows, counted)
+    await _update(tx, rows, now=await tx.now())
 
 
 async def mark(tx: Transaction, marks: Mapping[str, Mapping[str, Any]]) -> None:
     """Set columns of customers, by id, that are no change of the customer."""
-    await _update(tx, [{"id": each, **values} for each, values in marks.items()], {})
+    await _update(tx, [{"id": each, **values} for each, values in marks.items()])
 
 
 async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
@@ -130,21 +130,35 @@ async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
     await tx.execute(update(customers).where(*changed).values(values))
 
 
-def _insert(columns: Mapping[str, Sequence[Any]]) -> Insert:
-    """Return what stores *columns*: those that are the same in all rows, as many are, go to the database once."""
+async def _insert(tx: Transaction, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Store rows: columns that are the same in all of them, as many are, go to the database once."""
     told = {name: values for name, values in columns.items() if name == "id" or values.count(values[0]) < len(values)}
-    same = {name: literal(columns[name][0], customers.c[name].type) for name in columns if name not in told}
-    rows = given(customers, told)
-    return insert(customers).from_select([*told, *same], select(*rows.c, *same.values()))
+    same = {f"same_{name}": values[0] for name, values in columns.items() if name not in told}
+    statement = _inserting(tuple(told), tuple(name for name in columns if name not in told))
+    await tx.execute(statement, [giving(customers, told) | same])
 
 
-async def _update(tx: Transaction, rows: Sequence[Mapping[str, Any]], further: Mapping[str, Any]) -> None:
-    """Set what *rows* say of the customers with their ids, and *further* columns, in one statement a set of columns."""
+@lru_cache(maxsize=512)
+def _inserting(told: tuple[str, ...], same: tuple[str, ...]) -> Insert:
+    once = [bindparam(f"same_{name}", type_=customers.c[name].type) for name in same]
+    return insert(customers).from_select([*told, *same], select(*given(customers, told).c, *once))
+
+
+async def _update(tx: Transaction, rows: Sequence[Mapping[str, Any]], **counted: datetime) -> None:
+    """Set what *rows* say of the customers with their ids, in one statement a set of columns; see `_updating`."""
     for names, alike in groupby(sorted(rows, key=tuple), key=tuple):
         for some in _slices(list(alike)):
-            told = given(customers, {name: [row[name] for row in some] for name in names})
-            values = {name: told.c[name] for name in names if name != "id"}
-            await tx.execute(update(customers).where(customers.c.id == told.c.id).values(**values, **further))
+            told = {name: [row[name] for row in some] for name in names}
+            await tx.execute(_updating(names, *counted), [giving(customers, told) | counted])
+
+
+@lru_cache(maxsize=512)
+def _updating(names: tuple[str, ...], *counted: str) -> Update:
+    """Return what sets *names*; where it is a change of the customer, its version and time, too."""
+    rows = given(customers, names)
+    values = {name: rows.c[name] for name in names if name != "id"}
+    further = {"version": customers.c.version + 1, "updated_at": bindparam("now", type_=customers.c.updated_at.type)}
+    return update(customers).where(customers.c.id == rows.c.id).values(**values, **(further if counted else {}))
 
 
 def _slices(rows: list[Any]) -> Iterator[list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -50,12 +51,20 @@ def _sqlite_rows(element: Any, compiler: Any, **options: Any) -> str:
     return f"(SELECT {', '.join(columns)} FROM json_each({compiler.process(element.clauses, **options)}))"  # noqa: S608 -- names of our columns
 
 
-def given(table: Table, told: Mapping[str, Sequence[Any]]) -> TableValuedAlias:
-    """Return rows as a table called `given`: the columns that are *told*, as *table* has them, all but decimals."""
-    columns = [Column(name, table.c[name].type) for name in told]
+@lru_cache(maxsize=512)
+def given(table: Table, names: tuple[str, ...]) -> TableValuedAlias:
+    """Return rows as a table called `given`: columns as those of *table*, all but decimals.
+
+    It is made once for the same columns, as a statement with it should be: `giving` is what that is executed with.
+    """
+    columns = [Column(name, table.c[name].type) for name in names]
+    return JsonRows(bindparam("given", type_=Document())).table_valued(*columns, name="given")
+
+
+def giving(table: Table, told: Mapping[str, Sequence[Any]]) -> dict[str, bytes]:
+    """Return the parameter that makes rows of what is *told*, the values of each column."""
     written = [_column(values, table.c[name].type) for name, values in told.items()]
-    document = orjson.dumps(list(zip(*written, strict=True)))
-    return JsonRows(bindparam(None, document, type_=Document())).table_valued(*columns, name="given")
+    return {"given": orjson.dumps(list(zip(*written, strict=True)))}
 
 
 def _column(values: Sequence[Any], kind: TypeEngine[Any]) -> Sequence[Any]:
