@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -37,12 +39,12 @@ def instant_of(message: Any, field: str) -> datetime | None:
 
 def customer(message: customer_pb2.Customer) -> dict[str, Any]:
     """Return what the caller says of a customer."""
-    return {name: getattr(message, name) for name in CUSTOMER_TEXTS} | {
-        "type": CUSTOMER_TYPES[message.type],
-        "attributes": dict(message.attributes) if message.attributes else {},
-        "billing_address": _address(message, "billing_address"),
-        "shipping_address": _address(message, "shipping_address"),
-    }
+    return {name: read(message) for name, read in CUSTOMER_FIELDS.items()}
+
+
+def customer_part(message: customer_pb2.Customer, names: Collection[str]) -> dict[str, Any]:
+    """Return what the caller says of a customer in the fields with *names*; those that are ours say nothing."""
+    return {name: CUSTOMER_FIELDS[name](message) for name in names if name in CUSTOMER_FIELDS}
 
 
 def order(message: order_pb2.Order) -> dict[str, Any]:
@@ -73,3 +75,11 @@ def _address(message: Any, field: str) -> dict[str, str] | None:
         return None
     address: address_pb2.Address = getattr(message, field)
     return {name: text for name in ADDRESS_TEXTS if (text := getattr(address, name))}
+
+
+CUSTOMER_FIELDS: dict[str, Callable[[Any], Any]] = {name: attrgetter(name) for name in CUSTOMER_TEXTS} | {
+    "type": lambda message: CUSTOMER_TYPES[message.type],
+    "attributes": lambda message: dict(message.attributes) if message.attributes else {},
+    "billing_address": lambda message: _address(message, "billing_address"),
+    "shipping_address": lambda message: _address(message, "shipping_address"),
+}

@@ -9,7 +9,6 @@ from tandem.crm.v1.customer_pb2 import Customer
 from tandem.integration.v1.import_requests_pb2 import ImportCustomersRequest
 from tandem_proto.errors import FieldViolation, Findings, InvalidArgument
 from tandem_proto.lists import most_items, too_many
-from tandem_server.domain.customers import BLANK
 from tandem_server.domain.imports import Row
 from tandem_server.rpc import contents
 from tandem_server.rpc.rules import broken_items
@@ -72,5 +71,4 @@ def _row(draft: _Draft, customer: Customer, wrong: Sequence[FieldViolation]) -> 
         wrong = [fault for fault in wrong if fault.field != "external_id"]
     if wrong or draft.faults:
         return Row({}, [*draft.faults, *wrong], "INVALID_FIELDS")
-    content = contents.customer(customer)
-    return Row(content if draft.names is BLANK else {name: content[name] for name in draft.names if name in BLANK})
+    return Row(contents.customer_part(customer, draft.names))
