@@ -55,11 +55,20 @@ class Database:
 
     def pid(self) -> int | None:
         """Return the process id of the database server, None where it is not to be had."""
+        file = None if self.embedded else self._pid_file()
+        return int(file.read_text()) if file else None
+
+    def disk(self) -> Path | None:
+        """Return a folder on the disk where the database is, None where that is another machine's."""
         if self.embedded:
-            return None
-        folder, file = _ask(self.admin, "SELECT @@datadir, @@pid_file")
-        path = Path(str(folder)) / str(file)
-        return int(path.read_text()) if path.is_file() else None
+            return Path(str(make_url(self.url).database)).parent
+        file = self._pid_file()
+        return file.parents[1] if file else None
+
+    def _pid_file(self) -> Path | None:
+        folder, name = _ask(self.admin, "SELECT @@datadir, @@pid_file")
+        file = Path(str(folder)) / str(name)
+        return file if file.is_file() else None
 
     def facts(self) -> dict[str, Any]:
         """Return the version and the settings that bear on speed."""
