@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -59,7 +58,7 @@ class Grouping(Generic[I, R]):
         except TimeoutError:
             raise Unavailable("the database is busy", reason="DATABASE_BUSY", retry_after=1) from None
         finally:
-            with suppress(ValueError):
+            if waiter in queue:  # not for remove() to find out: its error would print a whole order
                 queue.remove(waiter)
 
     def _queue(self, party: str) -> deque[_Waiter[I, R]]:

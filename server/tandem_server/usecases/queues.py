@@ -39,7 +39,7 @@ class Queue:
 
     def leave(self, waiter: Waiter) -> None:
         """Let *waiter* go without an answer."""
-        with suppress(ValueError):
+        if waiter in self.waiters:
             self.waiters.remove(waiter)
         waiter.batch.cancel()
 
