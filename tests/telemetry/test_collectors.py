@@ -12,7 +12,7 @@ from conftest import free_address, new_party
 from retail import hand_over
 from stack import Stack
 
-from tandem_proto.sdk import FLUSH_SECONDS, HASTE_SECONDS, Patience
+from tandem_proto.exporting import FLUSH_SECONDS, HASTE_SECONDS, Patience
 
 from .collector import eventually
 from .test_metrics import values
