@@ -53,7 +53,7 @@ async def create_evenly(place: Place) -> Reading:
     """Create orders over REST at an even pace."""
     async with place.rest(CONNECTIONS) as session:
         create = asking(session, "POST", "/v1/orders", samples.order_json)
-        return await keep_pace(create, RATE, HONEST_SECONDS, place.pids)
+        return (await keep_pace({"": create}, RATE, HONEST_SECONDS, {"": place.pids}))[""]
 
 
 async def ask_too_often(place: Place) -> Reading:

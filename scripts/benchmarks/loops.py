@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from benchmarks.clocks import stretch
 from benchmarks.places import Call
@@ -21,12 +22,18 @@ async def keep_calling(calls: Sequence[Call], seconds: float, pids: Mapping[str,
     return seen.pace(durations)
 
 
-async def keep_pace(call: Call, rate: float, seconds: float, pids: Mapping[str, int]) -> Reading:
-    """Make *call* at an even pace of *rate* a second, whatever the calls before take, after a moment to get warm."""
-    await _paced(call, rate, WARM_SECONDS)
-    with stretch(pids) as seen:
-        durations = await _paced(call, rate, seconds)
-    return seen.pace(durations)
+async def keep_pace(
+    calls: Mapping[str, Call], rate: float, seconds: float, pids: Mapping[str, Mapping[str, int]]
+) -> dict[str, Reading]:
+    """Make each of *calls* at an even pace of *rate* a second, whatever those before take: what disturbs one, all meet.
+
+    There is a moment to get warm; *pids* are those that work for each.
+    """
+    await _paced(calls, rate, WARM_SECONDS)
+    with ExitStack() as context:
+        seen = {name: context.enter_context(stretch(pids[name])) for name in calls}
+        durations = await _paced(calls, rate, seconds)
+    return {name: seen[name].pace(durations[name]) for name in calls}
 
 
 async def call_times(call: Call, count: int, pids: Mapping[str, int]) -> Reading:
@@ -51,13 +58,16 @@ async def _all_for(calls: Sequence[Call], seconds: float) -> list[float]:
     return durations
 
 
-async def _paced(call: Call, rate: float, seconds: float) -> list[float]:
-    started, calls = time.perf_counter(), []
+async def _paced(calls: Mapping[str, Call], rate: float, seconds: float) -> dict[str, list[float]]:
+    started = time.perf_counter()
+    made: dict[str, list[asyncio.Task[float]]] = {name: [] for name in calls}
     async with asyncio.TaskGroup() as group:
         for number in range(round(rate * seconds)):
-            await asyncio.sleep(started + number / rate - time.perf_counter())
-            calls.append(group.create_task(_timed(call)))
-    return [call.result() for call in calls]
+            for place, (name, call) in enumerate(calls.items()):
+                turn = (number + place / len(calls)) / rate
+                await asyncio.sleep(started + turn - time.perf_counter())
+                made[name].append(group.create_task(_timed(call)))
+    return {name: [call.result() for call in each] for name, each in made.items()}
 
 
 async def _timed(call: Call) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,15 +21,20 @@ from benchmarks.results import Line, Reading, Readings, Series, Target
 from benchmarks.sites import Options, free, say, start
 
 CALLERS = 8
-RATE = 40
-"""Creates a second of which the slowest count: where every caller waits for the others, p99 is the throughput again."""
+RATE = 20
+"""Creates a second and load of which the slowest count: where all wait for all, p99 is the throughput again."""
+EVEN_TIMES = 9
+"""How much longer that takes than the throughput of one load: a hundredth of few is one."""
 BOTH = "server", "gateway"
 LOST = re.compile(r"^tandem_lost_spans_total\{.*\} (\S+)$", re.MULTILINE)
 
 FAST = {"without": None, "all": 0.85, "one in ten": 0.95}
 """Loads whose throughput counts, and what part of that without telemetry is to be left."""
-EVEN = {"without": None, "collector dead": 1.1, "collector silent": 1.1}
-"""Loads whose p99 counts, and what part of that without telemetry it may be."""
+EVEN = {"no telemetry": None, "collector dead": 1.1, "collector silent": 1.1}
+"""Loads whose p99 counts, and what part of that without telemetry it may be: that is another server than `without`.
+
+Memory of processes that idle is taken away, so all that are compared must have idled as long.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,24 +57,28 @@ class Watched:
 
 
 def observed(options: Options) -> Iterator[Line]:
-    """Measure all loads round by round, each round the other way about, then what was lost and how all of it ends."""
+    """Measure all loads round by round, each round another one first, then what was lost and how all of it ends."""
     readings = Readings()
     with ExitStack() as context:
         loads = _start(context, options)
         for watched in loads.values():
             apart(prepare, watched.place)
+        turns = deque(FAST)
         for number in range(options.rounds):
-            turns = [*((name, create_fast) for name in FAST), *((name, create_evenly) for name in EVEN)]
-            for name, load in turns[:: 1 if number % 2 else -1]:
-                readings.add(f"{name} {load.__name__}", apart(load, loads[name].place, options.seconds))
+            turns.rotate()
+            for name in turns:
+                readings.add(f"{name} create_fast", apart(create_fast, loads[name].place, options.seconds))
+            evenly = apart(create_evenly, {name: loads[name].place for name in EVEN}, EVEN_TIMES * options.seconds)
+            for name, reading in evenly.items():
+                readings.add(f"{name} create_evenly", reading)
             say(f"  round {number + 1}: {_so_far(readings)}")
         lost = {name: watched.lost() for name, watched in loads.items()}
         ends = {name: watched.exit_seconds() for name, watched in loads.items()}
     yield from _lines(readings)
     for name in ("collector dead", "collector silent"):
         yield Line(f"spans lost, {name}", Series("spans", [lost[name]]), target=Target(1, at_least=True))
-        without, end = Series("s", [ends["without"]]), Series("s", [ends[name]])
-        yield Line(f"exit of gateway and server, {name}", end, "without", without, Target(1.1, of_quotient=True))
+        without, end = Series("s", [ends["no telemetry"]]), Series("s", [ends[name]])
+        yield Line(f"exit of gateway and server, {name}", end, "no telemetry", without, Target(1.1, of_quotient=True))
     yield Line("spans lost, all", Series("spans", [lost["all"]]))
 
 
@@ -85,11 +95,12 @@ async def create_fast(place: Place, seconds: float) -> Reading:
         return _with_cpu(await keep_calling([create] * CALLERS, seconds, place.pids))
 
 
-async def create_evenly(place: Place, seconds: float) -> Reading:
-    """Create orders over REST at an even pace, for three times as long: a hundredth of few is one."""
-    async with place.rest(CALLERS) as session:
-        create = asking(session, "POST", "/v1/orders", samples.order_json)
-        return await keep_pace(create, RATE, 3 * seconds, place.pids)
+async def create_evenly(places: Mapping[str, Place], seconds: float) -> dict[str, Reading]:
+    """Create orders over REST at an even pace, at all *places* side by side: a disk that stalls stalls for all."""
+    async with AsyncExitStack() as context:
+        sessions = {name: await context.enter_async_context(place.rest(CALLERS)) for name, place in places.items()}
+        creates = {name: asking(each, "POST", "/v1/orders", samples.order_json) for name, each in sessions.items()}
+        return await keep_pace(creates, RATE, seconds, {name: place.pids for name, place in places.items()})
 
 
 def _with_cpu(reading: Reading) -> Reading:
@@ -107,6 +118,7 @@ def _start(context: ExitStack, options: Options) -> dict[str, Watched]:
     sampled = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
     told: dict[str, Mapping[str, str]] = {
         "without": {},
+        "no telemetry": {},
         "all": to_taking,
         "one in ten": to_taking | sampled,
         "collector dead": to_dead,
@@ -142,7 +154,7 @@ def _lines(readings: Readings) -> Iterator[Line]:
                     readings.cores(f"{name} create_fast"),
                 )
                 yield Line(f"{what}, {name}", series, "without", without, target, cores=cores)
-    without = readings.series("without create_evenly", "p99", "ms")
+    without = readings.series("no telemetry create_evenly", "p99", "ms")
     for name, bound in EVEN.items():
         if bound:
             series, cores = (
@@ -150,4 +162,4 @@ def _lines(readings: Readings) -> Iterator[Line]:
                 readings.cores(f"{name} create_evenly"),
             )
             target = Target(bound, of_quotient=True)
-            yield Line(f"create at {RATE}/s, p99, {name}", series, "without", without, target, cores=cores)
+            yield Line(f"create at {RATE}/s, p99, {name}", series, "no telemetry", without, target, cores=cores)
