@@ -46,7 +46,7 @@ class Matching:
             return _repeated(external_id, self._touched[external_id])
         self._touched[external_id] = number
         customer = self._customers.get(external_id)
-        if "email" in content and self._by_email:
+        if self._by_email and "email" in content:
             if customer is not None:
                 self._by_email.get(customer.email_key, set()).discard(external_id)
             self._note_email(external_id, email_key(content["email"]))

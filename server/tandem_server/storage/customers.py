@@ -99,11 +99,11 @@ async def page(
     return list(rows[:limit]), len(rows) > limit
 
 
-async def add(tx: Transaction, rows: list[dict[str, Any]]) -> None:
-    """Insert customers; a taken key raises DBAPIError, and the unit runs again."""
+async def add(tx: Transaction, rows: list[dict[str, Any]], same: Mapping[str, Any]) -> None:
+    """Insert customers, who all have the *same* columns; a taken key raises DBAPIError, and the unit runs again."""
     for some in _slices(rows):
         columns = {name: [row[name] for row in some] for name in some[0]}
-        await _insert(tx, columns | {"email_key": list(map(email_key, columns["email"]))})
+        await _insert(tx, columns | {"email_key": list(map(email_key, columns["email"]))}, same)
 
 
 async def change(tx: Transaction, changes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -130,12 +130,12 @@ async def link(tx: Transaction, numbers: Mapping[str, str]) -> None:
     await tx.execute(update(customers).where(*changed).values(values))
 
 
-async def _insert(tx: Transaction, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Store rows: columns that are the same in all of them, as many are, go to the database once."""
+async def _insert(tx: Transaction, columns: Mapping[str, Sequence[Any]], same: Mapping[str, Any]) -> None:
+    """Store rows: columns that happen to be the same in all of them, as many are, go to the database once, too."""
     told = {name: values for name, values in columns.items() if name == "id" or values.count(values[0]) < len(values)}
-    same = {f"same_{name}": values[0] for name, values in columns.items() if name not in told}
-    statement = _inserting(tuple(told), tuple(name for name in columns if name not in told))
-    await tx.execute(statement, [giving(customers, told) | same])
+    once = {**same, **{name: values[0] for name, values in columns.items() if name not in told}}
+    values = {f"same_{name}": value for name, value in once.items()}
+    await tx.execute(_inserting(tuple(told), tuple(once)), [giving(customers, told) | values])
 
 
 @lru_cache(maxsize=512)

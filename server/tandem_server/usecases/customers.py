@@ -100,10 +100,10 @@ async def store(tx: Transaction, caller: Caller, changes: Sequence[Change]) -> N
     """
     now = await tx.now()
     ordered = sorted(changes, key=attrgetter("key"))
-    await customers.add(tx, [_row(caller, change, now) for change in ordered if change.outcome == "CREATED"])
+    await customers.add(tx, [_row(change) for change in ordered if change.row is None], _new(caller, now))
     updated = {change.id: {**change.content, **change.marks} for change in ordered if change.outcome == "UPDATED"}
     await customers.change(tx, updated)
-    await customers.mark(tx, {c.id: c.marks for c in ordered if c.outcome == "UNCHANGED" and c.marks})
+    await customers.mark(tx, {c.id: c.marks for c in ordered if c.marks and c.outcome == "UNCHANGED"})
     if erased := await erasures.among(tx, caller.source, (key for c in ordered for key in c.keys(caller.source))):
         raise refusal(*sorted({kind for kind, *_ in erased}))
 
@@ -166,22 +166,23 @@ def _same(row: Any, content: Content) -> Any:
     return row
 
 
-def _row(caller: Caller, change: Change, now: datetime) -> dict[str, Any]:
+def _row(change: Change) -> dict[str, Any]:
+    """Return what a new customer has of its own."""
     return {
         **BLANK,
         **change.content,
         "id": change.id,
-        "source": caller.source,
         "created_digest": "" if change.marks else digest(change.content),  # an import is no create that is repeated
-        "erp_number": "",
         "import_id": None,
         "import_row": None,
-        "version": 1,
-        "created_at": now,
-        "updated_at": now,
-        "erased_at": None,
         **change.marks,
     }
+
+
+def _new(caller: Caller, now: datetime) -> dict[str, Any]:
+    """Return what all new customers of a transaction have in common."""
+    told = {"source": caller.source, "erp_number": "", "version": 1, "erased_at": None}
+    return {**told, "created_at": now, "updated_at": now}
 
 
 async def _stored(tx: Transaction, caller: Caller, change: Change) -> Any:

@@ -116,7 +116,7 @@ def _checked(row: Row) -> Row:
 
 def _verdict(key: Key, number: int, told: _Told, matching: Matching, erased: set[erasure.Key]) -> Verdict:
     row, hits = told.row, erased.intersection(told.marked()) if erased else erased
-    if any(row.faults or kind == "external_id" for kind, *_ in hits):
+    if hits and any(row.faults or kind == "external_id" for kind, *_ in hits):
         return ERASED
     if row.faults:
         return Verdict(None, row.faults, row.reason)
@@ -125,7 +125,7 @@ def _verdict(key: Key, number: int, told: _Told, matching: Matching, erased: set
         return ERASED if hits else Verdict(None, match.faults, match.reason)
     if match.customer is not None and match.customer.erased_at is not None:
         return ERASED
-    content = {**row.content, "external_id": match.external_id}
+    content = row.content if row.content.get("external_id") else {**row.content, "external_id": match.external_id}
     change = change_of(match.customer, content, {"import_id": key.id, "import_row": number})
     return ERASED if hits and not hits.isdisjoint(change.keys(key.source)) else Verdict(change)
 
