@@ -201,7 +201,6 @@ class Database:
 
     async def _run(self, engine: AsyncEngine, unit: Unit[T]) -> T:
         deadline = asyncio.get_running_loop().time() + self._seconds
-        duplicate = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._once(engine, unit, deadline)
@@ -209,11 +208,10 @@ class Database:
                 fault = fault_of(error)
                 if fault is Fault.OTHER:
                     raise
-                if attempt == ATTEMPTS or (duplicate and fault is Fault.DUPLICATE):
+                if attempt == ATTEMPTS:
                     raise refusals.given_up(fault) from error
-                duplicate = fault is Fault.DUPLICATE
                 log.info("unit of work runs again: %s", fault.name, extra={"attempt": attempt})
-            await asyncio.sleep(0 if duplicate else random.uniform(0.5, 1.5) * 0.01 * 2**attempt)
+            await asyncio.sleep(0 if fault is Fault.DUPLICATE else random.uniform(0.5, 1.5) * 0.01 * 2**attempt)
         raise AssertionError
 
     async def _once(self, engine: AsyncEngine, unit: Unit[T], deadline: float) -> T:
