@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Table, bindparam, case, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, case, insert, or_, select, update
 
 from tandem_server.domain.imports import CHUNK_ROWS, LETTERS, OUTCOMES
 from tandem_server.storage.database import CLOCK, Transaction
-from tandem_server.storage.tables import erasures, import_chunks, import_faults, imports
+from tandem_server.storage.tables import import_chunks, import_faults, imports
 
-ERASED = exists().where(erasures.c.source == imports.c.source).label("erased")
 HELD = (
-    select(imports.c.id, ERASED, CLOCK)
+    select(imports.c.id, CLOCK)
     .where(
         imports.c.id == bindparam("id"),
         imports.c.source == bindparam("source"),
@@ -58,13 +57,9 @@ async def change(tx: Transaction, key: Key, values: Mapping[str, Any], **where: 
     return (await tx.execute(statement.values(**values, updated_at=await tx.now()))).rowcount == 1
 
 
-async def hold(tx: Transaction, key: Key, runner: str, next_row: int) -> Any | None:
-    """Lock an import if *runner* still sends it and *next_row* is still its next; return None if that is not so.
-
-    What it returns tells by `erased` whether a customer of its source was ever erased.
-    """
-    rows = await tx.rows(HELD, id=key.id, source=key.source, runner=runner, next_row=next_row)
-    return rows[0] if rows else None
+async def hold(tx: Transaction, key: Key, runner: str, next_row: int) -> bool:
+    """Lock an import if *runner* still sends it and *next_row* is still its next; return whether that is so."""
+    return bool(await tx.rows(HELD, id=key.id, source=key.source, runner=runner, next_row=next_row))
 
 
 async def advance(tx: Transaction, key: Key, reached: Mapping[str, Any], numbers: Mapping[str, int]) -> None:

@@ -56,14 +56,12 @@ class Stored(NamedTuple):
     aborted: bool
 
 
-async def store(
-    tx: Transaction, caller: Caller, options: Options, given: Sequence[Given], *, some_erased: bool
-) -> Stored:
-    """Store rows and what became of each; with *some_erased* there may be rows of a customer who was erased."""
+async def store(tx: Transaction, caller: Caller, options: Options, given: Sequence[Given]) -> Stored:
+    """Store rows and what became of each."""
     if not given:
         return Stored({}, aborted=False)
     key = Key(caller.source, options.id)
-    verdicts = await _judge(tx, key, given, some_erased=some_erased)
+    verdicts = await _judge(tx, key, given)
     changes = [verdict.change for verdict in verdicts if verdict.change]
     aborted = options.whole and len(changes) < len(verdicts)
     if not (aborted or options.dry_run):
@@ -75,7 +73,7 @@ async def store(
     return Stored(Counter(outcomes), aborted)
 
 
-async def _judge(tx: Transaction, key: Key, given: Sequence[Given], *, some_erased: bool) -> list[Verdict]:
+async def _judge(tx: Transaction, key: Key, given: Sequence[Given]) -> list[Verdict]:
     rows = [_checked(row) for some in given for row in some.rows]
     contents = [row.content for row in rows if not row.faults]
     external_ids = [content["external_id"] for content in contents if content.get("external_id")]
@@ -84,8 +82,7 @@ async def _judge(tx: Transaction, key: Key, given: Sequence[Given], *, some_eras
     matching = Matching(key.id, known, contents)
     originals = ((some, place) for some in given for place in range(len(some.rows)))
     told = [_Told(key.source, row, *original) for row, original in zip(rows, originals, strict=True)]
-    marked = (each for row in told for each in row.marked())
-    erased = await erasures.among(tx, key.source, marked) if some_erased else set()
+    erased = await erasures.among(tx, key.source, (each for row in told for each in row.marked()))
     return [_verdict(key, number, row, matching, erased) for number, row in enumerate(told, given[0].first)]
 
 

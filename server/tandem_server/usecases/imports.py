@@ -123,10 +123,9 @@ class ImportRun:
         first, reached = self._next_row, {"next_row": chunk.after, "chain": self._chain}
 
         async def unit(tx: Transaction) -> None:
-            held = await imports.hold(tx, self._key, self._runner, first)
-            if held is None:
+            if not await imports.hold(tx, self._key, self._runner, first):
                 raise Aborted("somebody else began to send this import", reason="IMPORT_TAKEN_OVER")
-            stored = await store(tx, self._caller, self._options, given, some_erased=held.erased)
+            stored = await store(tx, self._caller, self._options, given)
             await imports.advance(tx, self._key, reached, stored.numbers)
             if chunk.last:
                 await imports.finish(tx, self._key, aborted=stored.aborted)
