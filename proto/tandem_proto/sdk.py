@@ -116,9 +116,6 @@ class _Process(Resource):
     def __hash__(self) -> int:
         return self._hash
 
-    def __eq__(self, other: object) -> bool:
-        return self is other or super().__eq__(other)
-
 
 def _resource(service: str) -> Resource:
     """Return what all telemetry of this process says of it; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win."""

@@ -17,6 +17,13 @@ CUSTOMER_TYPES = {0: "", 1: "COMPANY", 2: "PERSON"}
 CUSTOMER_TEXTS = (
     *("external_id", "name", "email", "phone", "tax_id", "currency", "payment_terms", "note", "inactive"),
 )
+CUSTOMER_FIELDS: dict[str, Callable[[Any], Any]] = {name: attrgetter(name) for name in CUSTOMER_TEXTS} | {
+    "type": lambda message: CUSTOMER_TYPES[message.type],
+    "attributes": lambda message: dict(message.attributes) if message.attributes else {},
+    "billing_address": lambda message: _address(message, "billing_address"),
+    "shipping_address": lambda message: _address(message, "shipping_address"),
+}
+"""How each field is read that a caller may set."""
 ADDRESS_TEXTS = tuple(field.name for field in address_pb2.Address.DESCRIPTOR.fields)
 ORDER_TEXTS = (
     *("external_id", "number", "customer_id", "customer_external_id", "customer_reference", "currency"),
@@ -37,12 +44,7 @@ def instant_of(message: Any, field: str) -> datetime | None:
     return instant(getattr(message, field)) if message.HasField(field) else None
 
 
-def customer(message: customer_pb2.Customer) -> dict[str, Any]:
-    """Return what the caller says of a customer."""
-    return {name: read(message) for name, read in CUSTOMER_FIELDS.items()}
-
-
-def customer_part(message: customer_pb2.Customer, names: Collection[str]) -> dict[str, Any]:
+def customer(message: customer_pb2.Customer, names: Collection[str] = tuple(CUSTOMER_FIELDS)) -> dict[str, Any]:
     """Return what the caller says of a customer in the fields with *names*; those that are ours say nothing."""
     return {name: CUSTOMER_FIELDS[name](message) for name in names if name in CUSTOMER_FIELDS}
 
@@ -75,11 +77,3 @@ def _address(message: Any, field: str) -> dict[str, str] | None:
         return None
     address: address_pb2.Address = getattr(message, field)
     return {name: text for name in ADDRESS_TEXTS if (text := getattr(address, name))}
-
-
-CUSTOMER_FIELDS: dict[str, Callable[[Any], Any]] = {name: attrgetter(name) for name in CUSTOMER_TEXTS} | {
-    "type": lambda message: CUSTOMER_TYPES[message.type],
-    "attributes": lambda message: dict(message.attributes) if message.attributes else {},
-    "billing_address": lambda message: _address(message, "billing_address"),
-    "shipping_address": lambda message: _address(message, "shipping_address"),
-}

@@ -71,4 +71,4 @@ def _row(draft: _Draft, customer: Customer, wrong: Sequence[FieldViolation]) -> 
         wrong = [fault for fault in wrong if fault.field != "external_id"]
     if wrong or draft.faults:
         return Row({}, [*draft.faults, *wrong], "INVALID_FIELDS")
-    return Row(contents.customer_part(customer, draft.names))
+    return Row(contents.customer(customer, draft.names))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -51,11 +50,10 @@ def _sqlite_rows(element: Any, compiler: Any, **options: Any) -> str:
     return f"(SELECT {', '.join(columns)} FROM json_each({compiler.process(element.clauses, **options)}))"  # noqa: S608 -- names of our columns
 
 
-@lru_cache(maxsize=512)
 def given(table: Table, names: tuple[str, ...]) -> TableValuedAlias:
     """Return rows as a table called `given`: columns as those of *table*, all but decimals.
 
-    It is made once for the same columns, as a statement with it should be: `giving` is what that is executed with.
+    A statement with it should be made once for the same columns: `giving` is what it is executed with.
     """
     columns = [Column(name, table.c[name].type) for name in names]
     return JsonRows(bindparam("given", type_=Document())).table_valued(*columns, name="given")
