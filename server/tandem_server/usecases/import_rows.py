@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tandem_proto.errors import FieldViolation, InvalidArgument
@@ -56,34 +56,51 @@ class Stored(NamedTuple):
     aborted: bool
 
 
-async def store(tx: Transaction, caller: Caller, options: Options, given: Sequence[Given]) -> Stored:
-    """Store rows and what became of each."""
-    if not given:
+async def store(tx: Transaction, caller: Caller, options: Options, rows: Prepared) -> Stored:
+    """Store *rows* and what became of each."""
+    if not rows.given:
         return Stored({}, aborted=False)
-    key = Key(caller.source, options.id)
-    verdicts = await _judge(tx, key, given)
+    verdicts = await _judge(tx, rows)
     changes = [verdict.change for verdict in verdicts if verdict.change]
     aborted = options.whole and len(changes) < len(verdicts)
     if not (aborted or options.dry_run):
         await customers.store(tx, caller, changes)
     outcomes = ["NOT_REACHED" if aborted and verdict.change else verdict.outcome for verdict in verdicts]
-    await imports.add_outcomes(tx, key, given[0].first, outcomes)
-    await imports.add_faults(tx, key, list(_faults(given, verdicts)))
+    await imports.add_outcomes(tx, rows.key, rows.given[0].first, outcomes)
+    await imports.add_faults(tx, rows.key, list(_faults(rows.given, verdicts)))
     tx.after_commit(lambda: IMPORT_ROWS.add(outcomes))
     return Stored(Counter(outcomes), aborted)
 
 
-async def _judge(tx: Transaction, key: Key, given: Sequence[Given]) -> list[Verdict]:
-    rows = [_checked(row) for some in given for row in some.rows]
-    contents = [row.content for row in rows if not row.faults]
-    external_ids = [content["external_id"] for content in contents if content.get("external_id")]
-    emails = {email_key(content["email"]) for content in contents if not content.get("external_id")}
-    known = await stored_customers.by_keys(tx, key.source, external_ids, sorted(emails))
-    matching = Matching(key.id, known, contents)
-    originals = ((some, place) for some in given for place in range(len(some.rows)))
-    told = [_Told(key.source, row, *original) for row, original in zip(rows, originals, strict=True)]
-    erased = await erasures.among(tx, key.source, (each for row in told for each in row.marked()))
-    return [_verdict(key, number, row, matching, erased) for number, row in enumerate(told, given[0].first)]
+async def _judge(tx: Transaction, rows: Prepared) -> Sequence[Verdict]:
+    known = await stored_customers.by_keys(tx, rows.key.source, rows.external_ids, rows.emails)
+    erased = await erasures.among(tx, rows.key.source, (each for row in rows.told for each in row.marked()))
+    return rows.judged(known, erased) if known or erased else rows.if_new
+
+
+class Prepared:
+    """Rows of the import *key*, and all that can be said of them before the database is asked.
+
+    `if_new` are their verdicts where it knows nobody of them: most rows of large files are such, and judged by then.
+    """
+
+    def __init__(self, key: Key, given: Sequence[Given]) -> None:
+        self.key = key
+        self.given = given
+        rows = [_checked(row) for some in given for row in some.rows]
+        places = ((some, place) for some in given for place in range(len(some.rows)))
+        self.told = [_Told(key.source, row, *place) for row, place in zip(rows, places, strict=True)]
+        self._contents = [row.content for row in rows if not row.faults]
+        self.external_ids = [content["external_id"] for content in self._contents if content.get("external_id")]
+        emails = {email_key(content["email"]) for content in self._contents if not content.get("external_id")}
+        self.emails = sorted(emails)
+        self.if_new = self.judged((), set())
+
+    def judged(self, known: Iterable[Any], erased: set[erasure.Key]) -> Sequence[Verdict]:
+        """Return what becomes of each row, where the customers *known* are stored and these keys are *erased*."""
+        matching = Matching(self.key.id, known, self._contents)
+        numbered = enumerate(self.told, self.given[0].first if self.given else 1)
+        return [_verdict(self.key, number, row, matching, erased) for number, row in numbered]
 
 
 class _Told(NamedTuple):

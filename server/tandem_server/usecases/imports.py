@@ -15,7 +15,7 @@ from tandem_server.domain.principals import Caller
 from tandem_server.storage import imports
 from tandem_server.storage.database import Database, Transaction
 from tandem_server.storage.imports import Key
-from tandem_server.usecases.import_rows import Given, store
+from tandem_server.usecases.import_rows import Given, Prepared, store
 
 NO_ROWS = dict.fromkeys(("created", "updated", "unchanged", "failed", "ambiguous", "not_reached"), 0)
 
@@ -119,13 +119,13 @@ class ImportRun:
 
     async def _store(self, chunk: Chunk) -> None:
         """Write what is held once the rows before are written, and do not wait for that."""
-        given, self._held = self._held, []
+        rows, self._held = Prepared(self._key, self._held), []
         first, reached = self._next_row, {"next_row": chunk.after, "chain": self._chain}
 
         async def unit(tx: Transaction) -> None:
             if not await imports.hold(tx, self._key, self._runner, first):
                 raise Aborted("somebody else began to send this import", reason="IMPORT_TAKEN_OVER")
-            stored = await store(tx, self._caller, self._options, given)
+            stored = await store(tx, self._caller, self._options, rows)
             await imports.advance(tx, self._key, reached, stored.numbers)
             if chunk.last:
                 await imports.finish(tx, self._key, aborted=stored.aborted)
