@@ -55,7 +55,6 @@ class Server:
             settings.url,
             pool_size=settings.pool_size,
             transaction_seconds=settings.transaction_seconds,
-            traced=bool(settings.otlp("traces")),
             marks=settings.marks,
         )
         self._dispatcher = Dispatcher(self._database, max_failures=settings.max_attempts)

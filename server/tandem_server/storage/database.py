@@ -6,12 +6,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Executable, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,7 +23,7 @@ from tandem_server.storage import refusals
 from tandem_server.storage.dialects import DatabaseClock, Fault, engine_options, fault_of, prepare, watcher_options
 from tandem_server.storage.endings import discard, kill
 from tandem_server.storage.reach import Reach
-from tandem_server.storage.tracing import spanning, trace_statements
+from tandem_server.storage.tracing import spanning
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,6 +38,7 @@ Record = SimpleNamespace
 
 CLOCK = DatabaseClock().label("now")
 """The column that tells a transaction the time."""
+NOW = select(CLOCK)
 
 
 class Transaction:
@@ -50,10 +51,16 @@ class Transaction:
         self._now: datetime | None = None
         self._after_commit: list[Callable[[], None]] = []
 
-    async def execute(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> CursorResult[Any]:
+    async def execute(
+        self, statement: Executable, rows: Mapping[str, Any] | Sequence[dict[str, Any]] | None = None
+    ) -> CursorResult[Any]:
         """Execute *statement*, once for each of *rows* if given. Raises DBAPIError, which the unit must not catch."""
-        self._require_caller()
-        return await self._connection.execute(statement, rows)
+        if self._left is not None and self._left.is_set():
+            raise asyncio.CancelledError
+        with spanning(statement, self._connection.dialect.name) as told:
+            result = await self._connection.execute(statement, rows)
+            told.text = result.context.statement
+        return result
 
     async def rows(self, statement: Executable, **values: Any) -> Sequence[Record]:
         """Return every row of *statement* as an object with its columns; *values* are those of its bind parameters.
@@ -61,8 +68,7 @@ class Transaction:
         A statement that is made once, with parameters, takes a third of the time of one that is made for each call. One
         that selects CLOCK too spares a round trip: the time is known then.
         """
-        self._require_caller()
-        result = await self._connection.execute(statement, values or None)
+        result = await self.execute(statement, values or None)
         names = tuple(result.keys())
         rows = [Record(**dict(zip(names, row, strict=True))) for row in result.all()]
         if rows and CLOCK.name in names and self._now is None and self._connection.dialect.name != "sqlite":
@@ -75,18 +81,13 @@ class Transaction:
             if self._connection.dialect.name == "sqlite":
                 self._now = datetime.now(UTC)
             else:
-                self._require_caller()
-                read = await self._connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)")
+                read = await self.execute(NOW)
                 self._now = read.scalar_one().replace(tzinfo=UTC)
         return self._now
 
     def stop_after(self, left: asyncio.Event) -> None:
         """Begin no statement once the caller has *left*, which is for what only reads: CancelledError ends the unit."""
         self._left = left
-
-    def _require_caller(self) -> None:
-        if self._left is not None and self._left.is_set():
-            raise asyncio.CancelledError
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call *callback*, which must not fail or wait, once the transaction is committed."""
@@ -107,13 +108,10 @@ class Database:
 
     A caller that is cancelled abandons its unit: one that writes goes on to its end, one that reads to the end of its
     statement, one that still waits for a connection is dropped. At most *pool_size* units run at once, first come,
-    first served; SQLite has one writer and *pool_size* readers. If *traced*, statements are spans of the calls that
-    they are for. *marks* are what erased keys are known by.
+    first served; SQLite has one writer and *pool_size* readers. *marks* are what erased keys are known by.
     """
 
-    def __init__(
-        self, url: str, *, pool_size: int = 5, transaction_seconds: float = 10, traced: bool = False, marks: Marks = OFF
-    ) -> None:
+    def __init__(self, url: str, *, pool_size: int = 5, transaction_seconds: float = 10, marks: Marks = OFF) -> None:
         self.marks = marks
         self._seconds = transaction_seconds
         parsed = make_url(url)
@@ -130,8 +128,6 @@ class Database:
         self._spare = create_async_engine(parsed, poolclass=NullPool)
         self._units: set[asyncio.Task[Any]] = set()
         self.reach = Reach()
-        for engine in {self._writer, self._reader} if traced else ():
-            trace_statements(engine)
 
     @property
     def busy(self) -> int:
