@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import disks, samples
@@ -21,8 +22,10 @@ from tandem.crm.v1.order_requests_pb2 import CreateOrderRequest
 YOUNG = 1_000
 QUIET_SECONDS, PAUSE_SECONDS = 10.0, 0.02
 """How long orders are created before anything is old; the pause between two of them."""
-ROUND_SECONDS, LOG_SECONDS = 75.0, 1.0
-"""A round begins within a minute, and its last line is in the log at once."""
+ROUND_SECONDS = 75.0
+"""A round begins within a minute."""
+DELETED = "deleted what was too old"
+"""What a server's log says at the end of each kind."""
 
 
 def old_rows(options: Options) -> Iterator[Line]:
@@ -31,12 +34,16 @@ def old_rows(options: Options) -> Iterator[Line]:
     for number in range(options.rounds):
         with site(options, servers=1 if options.embedded else 2) as here:
             readings.add("quiet", apart(create_orders, here.place, QUIET_SECONDS))
-            kept = _add(here, options.rows)
+            aged = Aged(here.database.engine())
+            kept = _add(aged, options.rows)
+            old = sum(count - kept[table] for table, count in aged.count().items() if table != "imports")  # they stay
             with disks.watched(here.database.disk()) as disk:
-                _wait_for_a_round(here)
-                readings.add("meanwhile", apart(create_orders, here.place, None, kept))
-            time.sleep(LOG_SECONDS)
-            slowest = _told(here)
+                _wait_for_a_round(aged)
+                logs = [place.log for place in here.places]
+                readings.add("meanwhile", apart(create_orders, here.place, None, logs, old))
+            if (left := aged.count()) != kept:
+                raise WorkFailedError(f"what is young was deleted, or what is old was not: of {kept} there are {left}")
+            slowest = _slowest(here)
         readings.add("slowest", Reading({"ms": max(slowest.values()), "disk": disk.slowest}))
         say(f"  round {number + 1}: {readings.middle('meanwhile', 'seconds'):.0f} s, slowest {slowest}")
     yield from _lines(options, readings, slowest)
@@ -55,10 +62,9 @@ def _lines(options: Options, readings: Readings, slowest: Mapping[str, float]) -
         yield Line(f"creating an order meanwhile, {part}", meanwhile, "before", quiet)
 
 
-def _add(here: Site, rows: int) -> Count:
+def _add(aged: Aged, rows: int) -> Count:
     """Store old rows and young ones, and return how many are to stay."""
-    started, aged = time.monotonic(), Aged(here.database.engine())
-    before = aged.count()
+    started, before = time.monotonic(), aged.count()
     aged.add(0, young=YOUNG)
     kept = aged.count()
     aged.add(rows, young=0)
@@ -66,8 +72,7 @@ def _add(here: Site, rows: int) -> Count:
     return kept
 
 
-def _wait_for_a_round(here: Site) -> None:
-    aged = Aged(here.database.engine())
+def _wait_for_a_round(aged: Aged) -> None:
     full, deadline = aged.count(), time.monotonic() + ROUND_SECONDS
     while aged.count()["idempotency_keys"] == full["idempotency_keys"]:
         if time.monotonic() > deadline:
@@ -75,9 +80,9 @@ def _wait_for_a_round(here: Site) -> None:
         time.sleep(0.1)
 
 
-async def create_orders(place: Place, seconds: float | None, until: Count | None = None) -> Reading:
-    """Create orders one after the other for some *seconds*, or *until* there are only so many rows."""
-    gone = asyncio.create_task(asyncio.sleep(seconds) if seconds else _only(place, until or {}))
+async def create_orders(place: Place, seconds: float | None, logs: Sequence[Path] = (), old: int = 0) -> Reading:
+    """Create orders one after the other for some *seconds*, or until *logs* tell that *old* rows are deleted."""
+    gone = asyncio.create_task(asyncio.sleep(seconds) if seconds else _deleted(logs, old))
     durations: list[float] = []
     async with place.channel() as channel:
         create = calling(
@@ -94,21 +99,25 @@ async def create_orders(place: Place, seconds: float | None, until: Count | None
     return Reading({**seen.pace(durations).values, "seconds": seen.seconds}, seen.cores)
 
 
-async def _only(place: Place, kept: Count) -> None:
-    aged = Aged(place.database.engine())
-    while (left := await asyncio.to_thread(aged.count)) != kept:
-        if any(left[table] < kept[table] for table in kept):
-            raise WorkFailedError(f"what is young was deleted, too: of {kept} there are {left}")
+async def _deleted(logs: Sequence[Path], rows: int) -> None:
+    """Wait until *logs* tell of so many *rows*: to count what is left would hold up what is measured."""
+    deleted = 0
+    while deleted < rows:
         await asyncio.sleep(1)
+        deleted = sum(line["rows"] for log in logs for line in _told(log))
 
 
-def _told(here: Site) -> dict[str, float]:
+def _slowest(here: Site) -> dict[str, float]:
     """Return the slowest transaction of each kind in milliseconds, as the servers' logs tell."""
     slowest: dict[str, float] = {}
     for place in here.places:
-        lines: list[dict[str, Any]] = [json.loads(line) for line in place.log.read_text().splitlines()]
-        told = [line for line in lines if line["message"] == "deleted what was too old"]
+        told = _told(place.log)
         say("  " + ", ".join("{kind} {rows} in {batches}".format(**line) for line in told))
         for line in told:
             slowest[line["kind"]] = max(line["slowest_ms"], slowest.get(line["kind"], 0.0))
     return slowest
+
+
+def _told(log: Path) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines() if DELETED in line]
+    return [line for line in lines if line["message"] == DELETED]

@@ -78,6 +78,8 @@ ORDERS = select(_text(orders, sheets.ORDERS.stored))
 HEADS = select(orders.c.id, _text(orders, HEAD.values()), deliveries.c.bytes)
 HEADS = HEADS.join(deliveries, deliveries.c.order_id == orders.c.id)
 LINES = select(order_lines.c.order_id, _text(order_lines, LINE))
+LINES = LINES.where(among((order_lines.c.order_id, order_lines.c.revision))).order_by(*order_lines.primary_key)
+LINES = by_index(LINES, order_lines, "PRIMARY")
 
 
 async def customers_page(tx: Transaction, filters: CustomerFilters, after: Cursor | None, limit: int) -> Page:
@@ -112,9 +114,7 @@ async def _lines(tx: Transaction, heads: Stored) -> Mapping[str, Sequence[str]]:
     """Return the lines of each order at its revision, by number."""
     found: dict[str, list[str]] = defaultdict(list)
     revisions = zip(heads["order_id"], map(int, heads["revision"]), strict=True)
-    wanted = among((order_lines.c.order_id, order_lines.c.revision), list(revisions))
-    query = by_index(LINES.where(wanted), order_lines, "PRIMARY")
-    for row in await tx.rows(query.order_by(*order_lines.primary_key)):
+    for row in await tx.rows(LINES, keys=list(revisions)):
         found[row.order_id].append(row.text)
     return found
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Select, Table, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Delete, Select, Table, bindparam, delete, func, select, update
 
 from tandem_server.storage.database import Transaction
 from tandem_server.storage.dialects import DatabaseClock, among, by_index
@@ -22,7 +24,8 @@ from tandem_server.storage.tables import (
 )
 
 
-class Kind(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Kind:
     """Rows `since` when, as far as they are `where`, and the index that they are found `by`.
 
     Before a row go its `parts`, in tables whose keys begin with the row's. A row that is to stay `remembers` when.
@@ -80,9 +83,7 @@ async def delete_old(tx: Transaction, kind: Kind, before: Any, limit: int) -> De
 
     What another process is about to delete is passed by.
     """
-    table = kind.since.table
-    query = select(*table.primary_key).where(kind.since < before, *kind.where).limit(limit)
-    keys = await _keys(tx, by_index(query, table, kind.by).with_for_update(skip_locked=True))
+    keys = await _keys(tx, _old(kind), before=before, limit=limit)
     rows = 0
     for part in kind.parts:
         rows += await _delete_parts(tx, part, keys, limit - rows)
@@ -96,23 +97,40 @@ async def _delete_parts(tx: Transaction, part: Table, keys: Sequence[Any], limit
     """Delete up to *limit* rows of *part* whose keys begin with one of *keys*, and return how many they were."""
     if not keys or not limit:
         return 0
-    columns = tuple(part.primary_key)
-    query = select(*columns).where(among(columns[: len(keys[0])], keys)).limit(limit)
-    found = await _keys(tx, by_index(query, part, "PRIMARY"))
+    found = await _keys(tx, _parts(part, len(keys[0])), keys=keys, limit=limit)
     if found:
-        await tx.execute(delete(part).where(among(columns, found)))
+        await tx.execute(_delete(part), {"keys": found})
     return len(found)
 
 
 async def _end(tx: Transaction, kind: Kind, keys: Sequence[Any]) -> None:
     table = kind.since.table
-    these = among(table.primary_key, keys)
     if kind.remembers is None:
-        await tx.execute(delete(table).where(these))
+        await tx.execute(_delete(table), {"keys": keys})
     else:
-        await tx.execute(update(table).where(these).values({kind.remembers: await tx.now()}))
+        these = update(table).where(among(table.primary_key))
+        await tx.execute(these.values({kind.remembers: await tx.now()}), {"keys": keys})
 
 
-async def _keys(tx: Transaction, query: Select[Any]) -> list[tuple[Any, ...]]:
+async def _keys(tx: Transaction, query: Select[Any], **values: Any) -> list[tuple[Any, ...]]:
     """Return the keys that *query* finds, sorted: two that delete do not stop each other."""
-    return sorted(tuple(row) for row in await tx.execute(query))
+    return sorted(tuple(row) for row in await tx.execute(query, values))
+
+
+@lru_cache
+def _old(kind: Kind) -> Select[Any]:
+    table = kind.since.table
+    query = select(*table.primary_key).where(kind.since < bindparam("before"), *kind.where)
+    return by_index(query.limit(bindparam("limit")), table, kind.by).with_for_update(skip_locked=True)
+
+
+@lru_cache
+def _parts(table: Table, known: int) -> Select[Any]:
+    """Return what finds rows of *table* by the first columns of their keys, of which so many are *known*."""
+    columns = tuple(table.primary_key)
+    return by_index(select(*columns).where(among(columns[:known])).limit(bindparam("limit")), table, "PRIMARY")
+
+
+@lru_cache
+def _delete(table: Table) -> Delete:
+    return delete(table).where(among(table.primary_key))

@@ -19,7 +19,7 @@ from tandem_server.usecases.queues import happens
 
 log = logging.getLogger(__name__)
 
-FEWEST, FIRST, MOST = 20, 100, 500
+FEWEST, FIRST, MOST = 20, 100, 200
 """Rows that one transaction deletes: half as many after one that took long, twice as many after one that did not."""
 
 LONG_SECONDS = 0.025

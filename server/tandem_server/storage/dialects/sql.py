@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Select, Table, Text, tuple_
+from sqlalchemy import ColumnElement, DateTime, Select, Table, Text, bindparam, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -45,9 +45,12 @@ def _sqlite_among(element: Any, compiler: Any, **options: Any) -> str:
     return f"{columns} IN (SELECT * FROM {keys})"  # noqa: S608 -- names of our columns, and parameters
 
 
-def among(columns: Iterable[ColumnElement[Any]], keys: Sequence[tuple[Any, ...]]) -> Among:
-    """Return that *columns* have the values of one of *keys*, found by an index that begins with them."""
-    return Among(tuple_(*columns).in_(keys))
+def among(columns: Iterable[ColumnElement[Any]]) -> Among:
+    """Return that *columns* have the values of one of the tuples `keys`, found by an index that begins with them.
+
+    They are a parameter, so that a statement is made once: one that holds its keys is left to the cycle collector.
+    """
+    return Among(tuple_(*columns).in_(bindparam("keys", expanding=True)))
 
 
 SQLITE_CLOCK = "tandem_now"
