@@ -112,9 +112,7 @@ async def exposed(stack: Stack) -> set[str]:
     return {name for name in names if not name.startswith(OTHERS)}
 
 
-async def test_the_names_are_those_of_the_page(
-    party: Party, http: aiohttp.ClientSession, collector: Collector
-) -> None:
+async def test_the_names_are_those_of_the_page(party: Party, http: aiohttp.ClientSession, collector: Collector) -> None:
     async with party.crm() as crm, party.worker() as worker, http.get("/v1/orders"):
         await hand_over(crm, 2)
         (delivery,) = await worker.erp.lease("w", max_orders=1)
