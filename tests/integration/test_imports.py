@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 
@@ -87,6 +88,25 @@ async def test_a_customer_that_comes_again_hundreds_of_rows_later_is_told(http: 
         ]
         assert counts(done)["failed"] == 600 // 7 + 3
     assert (await customer(http, "C1"))["name"] == "Changed, 1"
+
+
+async def test_new_customers_that_come_again_in_the_next_chunk_are_told(http: aiohttp.ClientSession) -> None:
+    twice = customers_csv(600) + customers_csv(3, name="Other").partition(b"\n")[2]
+    _, done = await post(http, twice, "import_id=new")
+    faults = await rows_of(http, "new", "outcome=FAILED")
+    assert [row["row"] for row in faults if row["reason"] == "DUPLICATE_IN_FILE"] == [601, 602, 603]
+    assert counts(done) == {"created": 600 - 600 // 7, "failed": 600 // 7 + 3}
+
+
+async def test_customers_that_the_crm_makes_meanwhile_are_made_once(http: aiohttp.ClientSession) -> None:
+    async def make(number: int) -> int:
+        async with http.post("/v1/customers", json={"external_id": f"N{number}", "name": "Same"}) as reply:
+            return reply.status
+
+    file = b"external_id,name\n" + b"".join(b"N%d,Same\n" % n for n in range(3000))
+    (status, done), *made = await asyncio.gather(post(http, file), *map(make, range(2999, 0, -60)))
+    assert (status, done["state"], sum(counts(done).values())) == (200, "SUCCEEDED", 3000)
+    assert set(made) == {201}
 
 
 async def test_a_dry_run_tells_and_touches_nothing(http: aiohttp.ClientSession) -> None:
