@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,18 +65,21 @@ class Patience:
         return HASTE_SECONDS if late or self._failed else FLUSH_SECONDS
 
 
-class BoundedProcessor(BatchSpanProcessor):
-    """Hands spans over in batches, and counts those that are lost: more than *most* never wait."""
+Make = Callable[[Any], ReadableSpan]
 
-    def __init__(self, exporter: SpanExporter, most: int, patience: Patience) -> None:
-        self._handed_over = _Counting(exporter, patience)
+
+class BoundedProcessor(BatchSpanProcessor):
+    """Has spans made and hands them over in batches, and counts those that are lost: more than *most* never wait."""
+
+    def __init__(self, exporter: SpanExporter, most: int, patience: Patience, make: Make) -> None:
+        self._handed_over = _Counting(exporter, patience, make)
         self._most = most
         self._taken = 0
         super().__init__(self._handed_over, max_queue_size=most)
 
-    def on_end(self, span: ReadableSpan) -> None:
+    def on_end(self, span: Any) -> None:
         """Queue *span*, or drop it if the queue is full."""
-        if span.context is None or not span.context.trace_flags.sampled:
+        if not span.context.trace_flags.sampled:
             return
         if self._taken - self._handed_over.spans >= self._most:
             LOST["queue_full"] += 1
@@ -88,18 +91,19 @@ class BoundedProcessor(BatchSpanProcessor):
 class _Counting(SpanExporter):
     """An exporter that counts the `spans` it was given, and those that it could not deliver."""
 
-    def __init__(self, exporter: SpanExporter, patience: Patience) -> None:
+    def __init__(self, exporter: SpanExporter, patience: Patience, make: Make) -> None:
         self._exporter = exporter
         self._patience = patience
+        self._make = make
         self.spans = 0
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[Any]) -> SpanExportResult:
         """Send *spans*; where the last ones did not arrive a few of them first, for to encode many holds up calls."""
         few, taken = FEW if self._patience.failed else len(spans), 0
         try:
             for part in filter(None, (spans[:few], spans[few:])):
                 with self._patience.sending():
-                    result = self._exporter.export(part)
+                    result = self._exporter.export([self._make(span) for span in part])
                 if result is not SpanExportResult.SUCCESS:
                     return result
                 taken += len(part)

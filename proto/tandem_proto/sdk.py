@@ -8,22 +8,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 from opentelemetry import metrics, trace
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    ExemplarFilter,
+    MeterProvider,
+    TraceBasedExemplarFilter,
+)
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from tandem_proto.exporting import BoundedProcessor, Patience, TimedReader
 from tandem_proto.settings import TelemetrySettings
+from tandem_proto.spans import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +37,14 @@ EXPORTERS = {
     "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
 }
 
+EXEMPLARS: dict[str, type[ExemplarFilter]] = {
+    "always_off": AlwaysOffExemplarFilter,
+    "trace_based": TraceBasedExemplarFilter,
+    "always_on": AlwaysOnExemplarFilter,
+}
+
 SWITCH_SECONDS = 0.0005
 """How long a call waits at most, each time, for a thread that encodes spans; Python's own value is ten times that."""
-
-UNSET, FAILED = Status(), Status(StatusCode.ERROR)
 
 
 @contextmanager
@@ -47,12 +56,12 @@ def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iter
     if protocol := settings.otlp("traces"):
         exporter = import_module(f"{EXPORTERS[protocol]}.trace_exporter").OTLPSpanExporter()
         patience = Patience()
-        tracers = Tracers(resource, BoundedProcessor(exporter, settings.span_queue, patience))
+        tracers = Tracers(resource, exporter, settings.span_queue, patience)
         trace.set_tracer_provider(tracers)
         ends.append((tracers.shutdown, patience))
     patience = Patience()
     if readers := list(_readers(settings, patience, exposed=exposed)):
-        meters = MeterProvider(readers, resource, shutdown_on_exit=False)
+        meters = MeterProvider(readers, resource, EXEMPLARS[settings.exemplars](), shutdown_on_exit=False)
         metrics.set_meter_provider(meters)
         ends.append((meters.shutdown, patience))
     try:
@@ -62,40 +71,19 @@ def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iter
 
 
 class Tracers(TracerProvider):
-    """Makes spans, those without anything inside them at once: `Tracer` takes ten times as long for one."""
+    """Makes what is told to *processor* as spans of *resource*; see `spans`."""
 
-    def __init__(self, resource: Resource, processor: SpanProcessor) -> None:
+    def __init__(self, resource: Resource, exporter: SpanExporter, most: int, patience: Patience) -> None:
         super().__init__(resource=resource, shutdown_on_exit=False)
+        limits = SpanLimits()
+        processor = BoundedProcessor(exporter, most, patience, lambda noted: noted.made(resource, limits))
         self.add_span_processor(processor)
-        self._processor = processor
-        self._scope = InstrumentationScope("tandem")
+        self._tracer = Tracer(self, processor.on_end)
+        self.leaf = self._tracer.leaf
 
-    def leaf(self, name: str, attributes: tuple[tuple[str, str], ...], started: int, fault: str) -> None:
-        """See `tracing.leaf`; *fault* is the error's kind, or empty."""
-        parent = trace.get_current_span().get_span_context()
-        own = self.id_generator.generate_span_id()
-        span = ReadableSpan(
-            name,
-            SpanContext(parent.trace_id, own, False, parent.trace_flags, parent.trace_state),
-            parent,
-            self.resource,
-            _bounded((*attributes, ("error.type", fault)) if fault else attributes),
-            kind=SpanKind.CLIENT,
-            status=FAILED if fault else UNSET,
-            start_time=started,
-            end_time=time.time_ns(),
-            instrumentation_scope=self._scope,
-        )
-        self._processor.on_end(span)
-
-
-@lru_cache(maxsize=512)
-def _bounded(attributes: tuple[tuple[str, str], ...]) -> BoundedAttributes:
-    """Return *attributes* within the limits of the environment; statements are the same again and again."""
-    limits = SpanLimits()
-    return BoundedAttributes(
-        limits.max_span_attributes, dict(attributes), max_value_len=limits.max_span_attribute_length
-    )
+    def get_tracer(self, *_args: Any, **_kwargs: Any) -> Tracer:
+        """Return the tracer of all of Tandem."""
+        return self._tracer
 
 
 def _readers(settings: TelemetrySettings, patience: Patience, *, exposed: bool) -> Iterator[MetricReader]:

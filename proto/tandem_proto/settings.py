@@ -49,6 +49,11 @@ class TelemetrySettings(BaseSettings):
     metrics_exporter: Literal["otlp", "none"] = Field(
         default="otlp", validation_alias="OTEL_METRICS_EXPORTER", description="none: no metrics for the collector"
     )
+    exemplars: Literal["always_off", "trace_based", "always_on"] = Field(
+        default="always_off",
+        validation_alias="OTEL_METRICS_EXEMPLAR_FILTER",
+        description="measurements that name the trace they come from: none, those of traces that are kept, or all",
+    )
     span_queue: int = Field(
         default=2048, gt=0, validation_alias="OTEL_BSP_MAX_QUEUE_SIZE", description="spans that wait to be sent at most"
     )

@@ -97,9 +97,10 @@ class Grouping(Generic[I, R]):
 
 def _tell_traces(group: Sequence[_Waiter[I, R]]) -> None:
     """Link the traces of the others to the first's, which has the statements of all."""
-    first = group[0].context.run(traceparent)
-    for waiter in group[1:]:
-        waiter.context.run(link, [first])
+    first, *others = group
+    told = [first.context.run(traceparent)] if others else []
+    for waiter in others:
+        waiter.context.run(link, told)
 
 
 def _settle(future: asyncio.Future[R], result: R | BaseException) -> None:
