@@ -196,7 +196,7 @@ async def test_a_create_is_known_again_after_an_amendment(party: Party) -> None:
 
 
 async def refused(crm: Tandem, order: Order) -> None:
-    with pytest.raises(Exception, match="exists with another note"):
+    with pytest.raises(Exception, match="exists with different note"):
         await crm.orders.create(order)
 
 

@@ -161,7 +161,7 @@ def _same(row: Any, content: Content) -> Any:
     if row.created_digest == digest(content):
         return row
     if fields := differing(content, {name: getattr(row, name) for name in content}):
-        message = f"customer {row.external_id} exists with another {', '.join(fields)}"
+        message = f"customer {row.external_id} exists with different {', '.join(fields)}"
         raise AlreadyExists(message, fields=[FieldViolation(name, "differs from what is stored") for name in fields])
     return row
 

@@ -192,7 +192,7 @@ def _check_same(stored: StoredOrder, content: Content) -> None:
     if stored.order.created_digest == digest(content):
         return
     if fields := differing({**content, "lines": by_number(content["lines"])}, content_of(stored, content), DEFAULTED):
-        message = f"order {stored.order.external_id} exists with another {', '.join(fields)}"
+        message = f"order {stored.order.external_id} exists with different {', '.join(fields)}"
         wrong = [FieldViolation(name, "differs from what is stored") for name in fields]
         raise AlreadyExists(message, fields=wrong, metadata={"id": stored.order.id})
 
