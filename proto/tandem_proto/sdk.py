@@ -71,7 +71,7 @@ def running(settings: TelemetrySettings, service: str, *, exposed: bool) -> Iter
 
 
 class Tracers(TracerProvider):
-    """Makes what is told to *processor* as spans of *resource*; see `spans`."""
+    """Makes spans of *resource*, and hands up to *most* that wait to *exporter*, with *patience*; see `spans`."""
 
     def __init__(self, resource: Resource, exporter: SpanExporter, most: int, patience: Patience) -> None:
         super().__init__(resource=resource, shutdown_on_exit=False)

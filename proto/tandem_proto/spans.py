@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
@@ -64,8 +65,9 @@ class Noted(NonRecordingSpan):
         self.status = status if isinstance(status, Status) else Status(status, description)
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
-        """Note a link."""
-        self._links.append(Link(context, attributes))
+        """Note a link, if it leads anywhere."""
+        if context.is_valid:
+            self._links.append(Link(context, attributes))
 
     def end(self, end_time: int | None = None) -> None:
         """Hand it over, once."""
@@ -84,7 +86,7 @@ class Noted(NonRecordingSpan):
             self._parent,
             resource,
             attributes,
-            links=self._links[: limits.max_links],
+            links=BoundedList.from_seq(limits.max_links, self._links),
             kind=self._kind,
             status=self.status,
             start_time=self._start,

@@ -195,5 +195,15 @@ async def test_nobody_else_is_told_a_trace_it_has_no_part_in(party: Party, colle
         assert len([span for span in spans if span.links]) == 1
 
 
+async def test_an_order_from_before_there_were_traces_is_linked_to_none(party: Party, collector: Collector) -> None:
+    async with party.crm() as crm, party.worker() as worker:
+        await hand_over(crm, 1)
+        change_database(party.stack, f"UPDATE orders SET traceparent = '' WHERE source = '{party.source}'")
+        with tracing() as claimed:
+            await worker.erp.lease("w")
+    spans = await collector.trace(claimed, LEASE, "claim")
+    assert {span.links for span in spans} == {frozenset()}
+
+
 def test_no_trace_is_none() -> None:
     assert not trace.get_current_span().get_span_context().is_valid
