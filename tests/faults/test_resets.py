@@ -16,6 +16,8 @@ from stack import Stack
 pytestmark = pytest.mark.usefixtures("deadline")
 
 RESETS, AT_ONCE = 4, 5
+NOBODY = "http://127.0.0.1:9"
+"""Spans are made, whoever takes them."""
 
 
 @pytest.fixture
@@ -26,14 +28,17 @@ async def way() -> AsyncIterator[Proxy]:
     await proxy.close()
 
 
-@pytest.fixture
-async def party(way: Proxy, make_database: Callable[[str], str], make_stack: Callable[..., Stack]) -> Party:
+@pytest.fixture(params=["untraced", "traced"])
+async def party(
+    request: pytest.FixtureRequest, way: Proxy, make_database: Callable[[str], str], make_stack: Callable[..., Stack]
+) -> Party:
     url = make_url(make_database("mysql"))
     way.target = f"{url.host}:{url.port}"
     await way.open()
     host, port = way.address.split(":")
     through = url.set(host=host, port=int(port)).render_as_string(hide_password=False)
-    return new_party(await asyncio.to_thread(make_stack, through, log_format="json"))
+    traced = {"otel_exporter_otlp_endpoint": NOBODY} if request.param == "traced" else {}
+    return new_party(await asyncio.to_thread(make_stack, through, log_format="json", **traced))
 
 
 async def ask(session: aiohttp.ClientSession) -> int:

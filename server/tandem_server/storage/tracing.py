@@ -38,7 +38,8 @@ def spanning(statement: object, dialect: str) -> Iterator[Told]:
         yield told
     except BaseException as error:
         if started:
-            _tell(str(getattr(error, "statement", statement)), dialect, started, error)
+            text = getattr(error, "statement", None)  # empty where a connection was lost, and of a COMMIT
+            _tell(str(text or statement), dialect, started, error)
         raise
     if started:
         _tell(told.text or str(statement), dialect, started)
