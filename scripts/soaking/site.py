@@ -28,6 +28,8 @@ GRACE_SECONDS = 5
 UP_SECONDS = 60
 RESTART_SECONDS = 0.5
 NUMBERS = "12"
+TRACED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+"""Of the first server and gateway: they make spans, which nobody takes."""
 
 
 @dataclass
@@ -131,6 +133,7 @@ class Site:
             "TANDEM_DRAIN_SECONDS": str(GRACE_SECONDS),
             "TANDEM_HTTP_GRACE_SECONDS": str(GRACE_SECONDS),
             "TANDEM_LOG_FORMAT": "json",
+            **(TRACED if number == NUMBERS[0] else {}),
         }
         server, gateway = addresses[f"server {number}"], addresses[f"gateway {number}"]
         stack = Stack(home, settings, grpc=server, http=gateway, logs=home)
