@@ -45,6 +45,9 @@ CALL_SECONDS = 8.0
 UNKNOWN = (Unavailable, DeadlineExceeded, Aborted, Cancelled)
 """What a call may end as for no fault of its own: then nobody knows what was done, and it is asked again."""
 
+REPEATED = {"ABORTED", "IDEMPOTENCY_KEY_IN_USE"}
+"""Reasons of a 409 that goes by itself: of a key, its first call is still under way."""
+
 BY_STATUS: dict[int, type[TandemError]] = {
     400: InvalidArgument,
     404: NotFound,
@@ -159,5 +162,5 @@ class Rest:
 
 
 def _failure(status: int, told: Json) -> TandemError:
-    kind = Aborted if told["reason"] == "ABORTED" else BY_STATUS.get(status, Unknown)
+    kind = Aborted if told["reason"] in REPEATED else BY_STATUS.get(status, Unknown)
     return kind(told["detail"], reason=told["reason"])
