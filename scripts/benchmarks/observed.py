@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import collectors, samples
+import collectors
+
+from benchmarks import samples
 from benchmarks.apart import apart
 from benchmarks.databases import fresh
 from benchmarks.loops import keep_calling, keep_pace

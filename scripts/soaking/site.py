@@ -7,12 +7,13 @@ import shutil
 import socket
 import time
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import grpc
+from collectors import taking
 from dev_env import keys_of
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
@@ -28,8 +29,6 @@ GRACE_SECONDS = 5
 UP_SECONDS = 60
 RESTART_SECONDS = 0.5
 NUMBERS = "12"
-TRACED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-"""Of the first server and gateway: they make spans, which nobody takes."""
 
 
 @dataclass
@@ -77,11 +76,14 @@ class Kept:
 class Site:
     """All of it, by name: `kept` are the processes, `proxies` what they and their callers dial.
 
+    The first server and gateway tell a collector of their spans: a fault may end otherwise where spans are made.
+
     `turns` has a lock for each of them, and for "mysql": whoever does something to one holds it.
     """
 
     def __init__(self, mysql: OwnMysql, folder: Path, ledger: Ledger) -> None:
         self.mysql, self._folder, self._ledger = mysql, folder, ledger
+        self._closing = ExitStack()
         self.proxies: dict[str, Proxy] = {}
         self.kept: dict[str, Kept] = {}
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -111,7 +113,8 @@ class Site:
         addresses = {name: _free() for name in ("server 1", "server 2", "gateway 1", "gateway 2")}
         for name, address in addresses.items():
             await self._add_proxy(f"way to {name}", address)
-        stacks = [await self._stack(number, addresses, secrets) for number in NUMBERS]
+        told = {"OTEL_EXPORTER_OTLP_ENDPOINT": self._closing.enter_context(taking())}
+        stacks = [await self._stack(*each, addresses, secrets) for each in zip(NUMBERS, (told, {}), strict=True)]
         await asyncio.to_thread(stacks[0].migrate)
         for kept in self.kept.values():
             kept.start()
@@ -119,7 +122,7 @@ class Site:
             await asyncio.to_thread(stack.wait_until_ready)
         self.keys = await asyncio.to_thread(keys_of, stacks[0], {})
 
-    async def _stack(self, number: str, addresses: dict[str, str], secrets: Path) -> Stack:
+    async def _stack(self, number: str, telemetry: dict[str, str], addresses: dict[str, str], secrets: Path) -> Stack:
         url = self.mysql.url
         home, sql = self._folder / number, f"way of server {number} to mysql"
         home.mkdir()
@@ -133,7 +136,7 @@ class Site:
             "TANDEM_DRAIN_SECONDS": str(GRACE_SECONDS),
             "TANDEM_HTTP_GRACE_SECONDS": str(GRACE_SECONDS),
             "TANDEM_LOG_FORMAT": "json",
-            **(TRACED if number == NUMBERS[0] else {}),
+            **telemetry,
         }
         server, gateway = addresses[f"server {number}"], addresses[f"gateway {number}"]
         stack = Stack(home, settings, grpc=server, http=gateway, logs=home)
@@ -172,6 +175,7 @@ class Site:
             await asyncio.to_thread(kept.process.stop)
         for proxy in self.proxies.values():
             await proxy.close()
+        await asyncio.to_thread(self._closing.close)
 
     def logged_errors(self) -> list[str]:
         """Return the lines in which a server or a gateway tells of something that nobody foresaw."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
+from collectors import taking
 from conftest import Party, new_party
 from soaking.proxy import Proxy
 from sqlalchemy.engine import make_url
@@ -16,8 +17,6 @@ from stack import Stack
 pytestmark = pytest.mark.usefixtures("deadline")
 
 RESETS, AT_ONCE = 4, 5
-NOBODY = "http://127.0.0.1:9"
-"""Spans are made, whoever takes them."""
 
 
 @pytest.fixture
@@ -31,14 +30,15 @@ async def way() -> AsyncIterator[Proxy]:
 @pytest.fixture(params=["untraced", "traced"])
 async def party(
     request: pytest.FixtureRequest, way: Proxy, make_database: Callable[[str], str], make_stack: Callable[..., Stack]
-) -> Party:
+) -> AsyncIterator[Party]:
     url = make_url(make_database("mysql"))
     way.target = f"{url.host}:{url.port}"
     await way.open()
     host, port = way.address.split(":")
     through = url.set(host=host, port=int(port)).render_as_string(hide_password=False)
-    traced = {"otel_exporter_otlp_endpoint": NOBODY} if request.param == "traced" else {}
-    return new_party(await asyncio.to_thread(make_stack, through, log_format="json", **traced))
+    with taking() as collector:
+        traced = {"otel_exporter_otlp_endpoint": collector} if request.param == "traced" else {}
+        yield new_party(await asyncio.to_thread(make_stack, through, log_format="json", **traced))
 
 
 async def ask(session: aiohttp.ClientSession) -> int:

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import collectors
 import pytest
-from benchmarks import collectors
 from conftest import free_address, new_party
 from retail import hand_over
 from stack import Stack
