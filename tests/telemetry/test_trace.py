@@ -182,13 +182,13 @@ async def test_nobody_else_is_told_a_trace_it_has_no_part_in(party: Party, colle
     """A queue outlives the call that began it: what others wait for later is theirs."""
     async with party.crm() as crm, party.worker() as worker:
         with tracing() as first:
-            waiting = asyncio.create_task(worker.erp.lease("w1", wait_seconds=10))
+            waiting = asyncio.create_task(worker.erp.lease("w1", max_orders=1, wait_seconds=10))
             await asyncio.sleep(0.2)
         with tracing() as second:
-            other = asyncio.create_task(worker.erp.lease("w2", wait_seconds=10))
+            other = asyncio.create_task(worker.erp.lease("w2", max_orders=1, wait_seconds=10))
             await asyncio.sleep(0.2)
         await hand_over(crm, 2)
-        await asyncio.gather(waiting, other)
+        assert [len(each) for each in await asyncio.gather(waiting, other)] == [1, 1]
     for each in (first, second):
         spans = await collector.trace(each, LEASE, "claim")
         assert {path(spans, span)[-1] for span in spans} == {f"tandem-server {LEASE} SERVER"}
