@@ -137,7 +137,7 @@ async def test_rows_of_an_import_do_not_bring_one_back_either(party: Party, http
         f"new,Ada,{old.email},GBP",
         f"other,Ada,{old.email},GBP",
         "17850,Ada,,pounds",
-        "17850,Ada,,XXX,too much",
+        "17850,Ada,,ZZZ,too much",
         "good,Grace,grace@example.com,GBP",
         "bad,Grace,,pounds",
     ]

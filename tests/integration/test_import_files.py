@@ -119,7 +119,7 @@ async def test_a_header_that_does_not_fit_is_refused_at_once(
 async def test_ndjson_lines_are_rows(http: aiohttp.ClientSession) -> None:
     lines = [
         '{"external_id":"1","name":"Ada","billingAddress":{"city":"Rome"},"attributes":{"a":"b"}}',
-        '{"external_id":"2","name":"Bob","nickname":"B","currency":"XXX","type":7}',
+        '{"external_id":"2","name":"Bob","nickname":"B","currency":"ZZZ","type":7}',
         "not json",
         "[1]",
         '{"external_id":"3","name":"Cid","type":"PERSON","inactive":true}',
