@@ -65,10 +65,9 @@ async def create(tx: Transaction, routes: Routes, new: Sequence[NewOrder]) -> li
         message = f"no ERP is set for {source}: add it to TANDEM_ROUTES"
         raise FailedPrecondition(message, reason="NO_ROUTE")
     contents = [order.content for order in new]
-    now = await tx.now()
     existing = await orders.by_external_ids(tx, source, [content["external_id"] for content in contents])
     found = await _customers(tx, source, contents)
-    batch = _Batch(erp, now, existing, found, await _erased(tx, source, contents, found))
+    batch = _Batch(erp, await tx.now(), existing, found, await _erased(tx, source, contents, found))
     results = [batch.result(order) for order in new]
     await _store(tx, batch.made)
     return results
