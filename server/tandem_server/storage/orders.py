@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Column, ColumnElement, and_, bindparam, insert, or_, select
 
-from tandem_server.storage.database import Record, Transaction
+from tandem_server.storage.database import CLOCK, Record, Transaction
 from tandem_server.storage.dialects import by_index
 from tandem_server.storage.tables import deliveries, old_revisions, order_lines, orders
 
@@ -30,11 +30,15 @@ BY_EXTERNAL_IDS = by_index(
     "uq_orders_external",
 )
 DELIVERIES = select(deliveries).where(deliveries.c.order_id.in_(IDS))
+PROGRESS = ("available_at", "lease_token", "lease_expires_at", "attempts", "last_code", "last_error", "dead_at")
+"""What a delivery row tells to who asks for the order."""
+PAGES = select(orders, *(deliveries.c[name] for name in (*PROGRESS, "bytes")), CLOCK)
+PAGES = PAGES.join(deliveries, deliveries.c.order_id == orders.c.id)
 FIRST_LINES = select(order_lines).where(order_lines.c.order_id.in_(IDS), order_lines.c.revision == 1)
 
 
 class StoredOrder(NamedTuple):
-    """An order as it is: its row, the lines of its revision by number, and its delivery row."""
+    """An order as it is: its row, the lines of its revision by number, and its delivery row, of a page's PROGRESS."""
 
     order: Any
     lines: Sequence[Any]
@@ -91,15 +95,14 @@ async def page(
     tx: Transaction, filters: OrderFilters, *, after_id: str, newest_first: bool, limit: int
 ) -> tuple[list[StoredOrder], bool]:
     """Return at most *limit* orders behind *after_id*, by id, and whether there are more; ends at 1 MiB."""
-    query = select(orders, deliveries.c.bytes).join(deliveries, deliveries.c.order_id == orders.c.id)
-    query = query.where(*conditions(filters))
+    query = PAGES.where(*conditions(filters))
     if after_id:
         query = query.where(orders.c.id < after_id if newest_first else orders.c.id > after_id)
     by_id = orders.c.id.desc() if newest_first else orders.c.id
     headers = await tx.rows(query.order_by(by_id).limit(limit + 1))
     fitting = headers[: max(1, _fitting([row.bytes for row in headers[:limit]]))]
-    found = await _complete(tx, fitting)
-    return [found[row.id] for row in fitting], len(fitting) < len(headers)
+    lines = await _lines(tx, {row.id: row.revision for row in fitting})
+    return [StoredOrder(row, lines[row.id], row) for row in fitting], len(fitting) < len(headers)
 
 
 async def add(
