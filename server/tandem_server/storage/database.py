@@ -24,18 +24,18 @@ from tandem_server.storage.dialects import DatabaseClock, Fault, engine_options,
 from tandem_server.storage.endings import discard, kill
 from tandem_server.storage.reach import Reach
 from tandem_server.storage.tracing import spanning
+from tandem_server.turns import IN_THE_WAY, others_first
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 5
 """How often a unit runs before a conflict with others becomes ABORTED."""
-
+AT_ONCE = 32
+"""Rows that become objects in one piece of long work."""
 
 Record = SimpleNamespace
 """A row: its columns are attributes, which a plain object gives ten times as fast as SQLAlchemy's Row."""
-
-
 CLOCK = DatabaseClock().label("now")
 """The column that tells a transaction the time."""
 NOW = select(CLOCK)
@@ -55,8 +55,7 @@ class Transaction:
         self, statement: Executable, rows: Mapping[str, Any] | Sequence[dict[str, Any]] | None = None
     ) -> CursorResult[Any]:
         """Execute *statement*, once for each of *rows* if given. Raises DBAPIError, which the unit must not catch."""
-        if self._left is not None and self._left.is_set():
-            raise asyncio.CancelledError
+        self._require_wanted()
         with spanning(statement, self._connection.dialect.name) as told:
             result = await self._connection.execute(statement, rows)
             told.text = result.context.statement
@@ -70,7 +69,12 @@ class Transaction:
         """
         result = await self.execute(statement, values or None)
         names = tuple(result.keys())
-        rows = [Record(**dict(zip(names, row, strict=True))) for row in result.all()]
+        rows: list[Record] = []
+        for some in result.partitions(AT_ONCE):
+            if rows:
+                await others_first()
+                self._require_wanted()
+            rows += [Record(**dict(zip(names, row, strict=True))) for row in some]
         if rows and CLOCK.name in names and self._now is None and self._connection.dialect.name != "sqlite":
             self._now = rows[0].now.replace(tzinfo=UTC)
         return rows
@@ -86,8 +90,13 @@ class Transaction:
         return self._now
 
     def stop_after(self, left: asyncio.Event) -> None:
-        """Begin no statement once the caller has *left*, which is for what only reads: CancelledError ends the unit."""
+        """Go no further once the caller has *left*: this only reads, and is in nobody's way. CancelledError ends it."""
         self._left = left
+        IN_THE_WAY.set(False)
+
+    def _require_wanted(self) -> None:
+        if self._left is not None and self._left.is_set():
+            raise asyncio.CancelledError
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call *callback*, which must not fail or wait, once the transaction is committed."""
@@ -106,9 +115,9 @@ Unit = Callable[[Transaction], Awaitable[T]]
 class Database:
     """The engine, and the only place that commits.
 
-    A caller that is cancelled abandons its unit: one that writes goes on to its end, one that reads to the end of its
-    statement, one that still waits for a connection is dropped. At most *pool_size* units run at once, first come,
-    first served; SQLite has one writer and *pool_size* readers. *marks* are what erased keys are known by.
+    A caller that is cancelled abandons its unit: one that writes goes on to its end, one that reads stops soon, one
+    that still waits for a connection is dropped. At most *pool_size* units run at once, first come, first served;
+    SQLite has one writer and *pool_size* readers. *marks* are what erased keys are known by.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5, transaction_seconds: float = 10, marks: Marks = OFF) -> None:
@@ -140,7 +149,7 @@ class Database:
         return str(self._writer.dialect.name)
 
     async def read(self, unit: Unit[T]) -> T:
-        """Run *unit*, which only reads, and stops between statements if its caller leaves; raises like `write`."""
+        """Run *unit*, which only reads, and goes no further once its caller leaves; raises like `write`."""
         left = asyncio.Event()
 
         async def wanted(tx: Transaction) -> T:
@@ -196,6 +205,7 @@ class Database:
             task.exception()
 
     async def _run(self, engine: AsyncEngine, unit: Unit[T]) -> T:
+        IN_THE_WAY.set(True)  # in a task of its own
         deadline = asyncio.get_running_loop().time() + self._seconds
         for attempt in range(1, ATTEMPTS + 1):
             try:
