@@ -31,6 +31,8 @@ CONNECTIONS = POOL + 2
 """The pool, the one that watches for work, and the one that ends what took too long."""
 STEADY = 20
 """So many calls in turn that are quick again are the end of what the storm left."""
+LOADS = {"storm": 1, "storm at another server": 2}
+"""The loads, and how many servers there are."""
 CONNECTED = text("SELECT COUNT(*) FROM information_schema.processlist WHERE user = :user")
 
 
@@ -42,27 +44,36 @@ class Timed(NamedTuple):
 
 
 def storm(options: Options) -> Iterator[Line]:
-    """Measure a client's calls before, in and after the storm, and look at the database meanwhile."""
+    """Measure a client's calls before, in and after the storm, and look at the database meanwhile.
+
+    Then the same while the storm is at another server of the same database: what is slow there, too, is the machine
+    and MySQL.
+    """
     readings = Readings()
-    with site(options) as here:
-        here.fill(STORED, 0)
-        for number in range(options.rounds):
-            readings.add("storm", _round(here.place, here.database))
-            seen = [readings.middle("storm", value) for value in ("calm_p99", "p99", "connections")]
-            say("  round {}: p99 {:.0f} ms, in the storm {:.0f} ms, {:.0f} connections".format(number + 1, *seen))
+    for number in range(options.rounds):
+        for load, servers in LOADS.items():
+            if servers > 1 and options.embedded:
+                continue
+            readings.add(load, _round(options, servers))
+            calm, stormy = (readings.middle(load, value) for value in ("calm_p99", "p99"))
+            say(f"  round {number + 1}, {load}: p99 {calm:.0f} ms, in the storm {stormy:.0f} ms")
     note = f"{CLIENTS} clients, {readings.middle('storm', 'cancelled'):,.0f} calls cancelled in {STORM_SECONDS} s"
-    p99, calm = readings.series("storm", "p99", "ms"), readings.series("storm", "calm_p99", "ms")
-    yield Line("an honest call in the storm, p99", p99, "before it", calm, Target(2, of_quotient=True), note)
+    for load in readings.loads:
+        p99, calm_p99 = (readings.series(load, value, "ms") for value in ("p99", "calm_p99"))
+        target = Target(2, of_quotient=True) if load == "storm" else None
+        yield Line(f"an honest call in the {load}, p99", p99, "before it", calm_p99, target, note)
     yield Line("time to recover", readings.series("storm", "recovery", "s"), target=Target(2), note=note)
     most = readings.series("storm", "connections", "")
     yield Line("connections of the database at most", most, target=Target(CONNECTIONS), note=f"pool of {POOL}")
 
 
-def _round(place: Place, database: Database) -> Reading:
-    with ThreadPoolExecutor() as threads:
-        raging = threads.submit(apart, rage, place.target, place.crm_key, CALM_SECONDS, STORM_SECONDS)
-        counting = threads.submit(_most_connections, database, raging)
-        calls = apart(honest, place, CALM_SECONDS + STORM_SECONDS + AFTER_SECONDS)
+def _round(options: Options, servers: int) -> Reading:
+    """Ask the first of *servers* servers, while the storm is at the last."""
+    with site(options, servers=servers) as here, ThreadPoolExecutor() as threads:
+        here.fill(STORED, 0)
+        raging = threads.submit(apart, rage, here.places[-1].target, here.place.crm_key, CALM_SECONDS, STORM_SECONDS)
+        counting = threads.submit(_most_connections, here.database, raging)
+        calls = apart(honest, here.place, CALM_SECONDS + STORM_SECONDS + AFTER_SECONDS)
         began, ended, cancelled = raging.result()
         most = counting.result()
     calm = percentiles([call.took for call in calls if call.at < began])
