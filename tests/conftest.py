@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import secrets
-import socket
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 import aiohttp
 import pymysql
 import pytest
+from addresses import free_address
 from hypothesis import HealthCheck, settings
 from known_keys import PARTIES, Holder, add_keys
 from known_secrets import write_secrets
@@ -71,12 +71,6 @@ def change_database(stack: Stack, statement: str) -> None:
 
 def pytest_report_header() -> str:
     return f"real MySQL: {ask_mysql('SELECT CONCAT(VERSION(), SPACE(1), @@version_comment)')[0][0]}"
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session", params=["sqlite", "mysql"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import collectors
+from addresses import free_address
 
 from benchmarks import samples
 from benchmarks.apart import apart
@@ -20,7 +21,7 @@ from benchmarks.databases import fresh
 from benchmarks.loops import keep_calling, keep_pace
 from benchmarks.places import Place, asking
 from benchmarks.results import Line, Reading, Readings, Series, Target
-from benchmarks.sites import Options, free, say, start
+from benchmarks.sites import Options, say, start
 
 CALLERS = 8
 RATE = 20
@@ -128,7 +129,7 @@ def _start(context: ExitStack, options: Options) -> dict[str, Watched]:
     }
     loads = {}
     for number, (name, settings) in enumerate(told.items()):
-        stop, listen = context.enter_context(ExitStack()), free()
+        stop, listen = context.enter_context(ExitStack()), free_address()
         place = start(stop, folder / str(number), database, {"TANDEM_METRICS_LISTEN": listen, **settings})
         loads[name] = Watched(place, stop, (f"http://{listen}/metrics", f"{place.base_url}/metrics"))
     return loads

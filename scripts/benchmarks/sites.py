@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import tempfile
 import time
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from addresses import free_address
 from dev_env import keys_of
 from stack import Stack
 
@@ -129,17 +129,12 @@ def say(text: str) -> None:
 def start(context: ExitStack, home: Path, database: Database, settings: Mapping[str, str]) -> Place:
     """Start a server and a gateway with *settings*, which *context* stops."""
     home.mkdir()
-    stack = Stack(home, {"TANDEM_DATABASE_URL": database.url, **settings}, grpc=free(), http=free(), logs=home)
+    stack = Stack(
+        home, {"TANDEM_DATABASE_URL": database.url, **settings}, grpc=free_address(), http=free_address(), logs=home
+    )
     context.callback(stack.stop)
     stack.migrate()
     stack.start()
     pids = {"server": stack.server.pid, "gateway": stack.gateway.pid}
     pids |= {"database": pid} if (pid := database.pid()) else {}
     return Place(stack.grpc, stack.http, database, pids, keys_of(stack, {}), home / "server.log")
-
-
-def free() -> str:
-    """Return an address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"

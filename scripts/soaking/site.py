@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import time
 from collections import defaultdict
 from contextlib import ExitStack, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import grpc
+from addresses import free_address
 from collectors import taking
 from dev_env import keys_of
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -110,7 +110,7 @@ class Site:
         self.mysql.ask(f"CREATE DATABASE {DATABASE}")
         secrets = secrets_file(self._folder)
         self.secret = first_secret(secrets)
-        addresses = {name: _free() for name in ("server 1", "server 2", "gateway 1", "gateway 2")}
+        addresses = {name: free_address() for name in ("server 1", "server 2", "gateway 1", "gateway 2")}
         for name, address in addresses.items():
             await self._add_proxy(f"way to {name}", address)
         told = {"OTEL_EXPORTER_OTLP_ENDPOINT": self._closing.enter_context(taking())}
@@ -193,9 +193,3 @@ def throw_away(mysql: OwnMysql, folder: Path) -> None:
     mysql.thaw()
     mysql.kill()
     shutil.rmtree(folder)
-
-
-def _free() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return "127.0.0.1:{1}".format(*probe.getsockname())

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import Party, free_address
+from addresses import free_address
+from conftest import Party
 from known_keys import add_keys
 from soaking.mysqld import OwnMysql
 from soaking.restarts import Doors

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import aiohttp
 import pytest
-from conftest import Party, free_address
+from addresses import free_address
+from conftest import Party
 from known_keys import add_keys
 from retail import a_customer, an_order
 from soaking.faults import lock_backwards

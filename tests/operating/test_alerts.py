@@ -13,7 +13,8 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from conftest import ROOT, free_address
+from addresses import free_address
+from conftest import ROOT
 from dev_env import write_environment
 from prometheus_client.parser import text_string_to_metric_families
 from stack import Stack

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, free_address
+from addresses import free_address
+from conftest import ROOT
 
 from .composed import instructions, services
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import free_address
+from addresses import free_address
 from stack import Stack
 
 from .collector import Collector, collecting

@@ -8,7 +8,8 @@ from typing import Any
 
 import collectors
 import pytest
-from conftest import free_address, new_party
+from addresses import free_address
+from conftest import new_party
 from retail import hand_over
 from stack import Stack
 

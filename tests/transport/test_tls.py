@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import grpc
 import pytest
-from conftest import Party, free_address, new_party
+from addresses import free_address
+from conftest import Party, new_party
 from cryptography.x509 import load_der_x509_certificate
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
