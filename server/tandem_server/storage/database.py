@@ -81,12 +81,11 @@ class Transaction:
 
     async def now(self) -> datetime:
         """Return the database's clock as this transaction first read it; SQLite has the process's."""
+        if self._now is None and self._connection.dialect.name == "sqlite":
+            self._now = datetime.now(UTC)
         if self._now is None:
-            if self._connection.dialect.name == "sqlite":
-                self._now = datetime.now(UTC)
-            else:
-                read = await self.execute(NOW)
-                self._now = read.scalar_one().replace(tzinfo=UTC)
+            await self.rows(NOW)
+        assert self._now
         return self._now
 
     def stop_after(self, left: asyncio.Event) -> None:
